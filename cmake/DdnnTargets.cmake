@@ -1,0 +1,34 @@
+# ddnn_library(core SOURCES a.cc DEPS ddnn::models): target ddnn_core, alias ddnn::core.
+function(ddnn_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(ddnn_${name} STATIC ${ARG_SOURCES})
+  add_library(ddnn::${name} ALIAS ddnn_${name})
+  target_include_directories(ddnn_${name} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
+  target_link_libraries(ddnn_${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+endfunction()
+
+# ddnn_binary(ddnn-device SOURCES main.cc DEPS ddnn::net): built into bin/, installed.
+function(ddnn_binary name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+  install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endfunction()
+
+# ddnn_test(node_test SOURCES node_test.cc DEPS ddnn::node [DATA x] [TIMEOUT s]): one ctest entry per file.
+# Tests run with DDNN_SOURCE_DIR and DDNN_BIN_DIR in the environment.
+function(ddnn_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES
+    TIMEOUT ${ARG_TIMEOUT}
+    ENVIRONMENT "DDNN_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDNN_BIN_DIR=${PROJECT_BINARY_DIR}/bin")
+endfunction()
