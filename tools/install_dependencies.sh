@@ -8,9 +8,9 @@ packages=(
   libgrpc++-dev libgrpc-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libssl-dev zlib1g-dev libzip-dev libspdlog-dev
   libsqlitecpp-dev libsqlite3-dev
-  libxnnpack-dev libpthreadpool-dev libhwy-dev
+  libxnnpack-dev libpthreadpool-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libopencv-videoio-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
+  libgtest-dev libgmock-dev
   dataset-fashion-mnist
 )
 
