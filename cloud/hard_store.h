@@ -1,0 +1,90 @@
+#ifndef DDNN_CLOUD_HARD_STORE_H_
+#define DDNN_CLOUD_HARD_STORE_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "cloud/hard_database.h"
+
+namespace ddnn {
+
+struct HardStoreOptions {
+  std::string path;
+  int64_t max_bytes = int64_t{256} << 20;
+  /// Writes that may wait for the disk; one more is dropped and counted.
+  size_t max_waiting = 1024;
+  std::function<absl::Time()> now = absl::Now;
+};
+
+struct HardStoreCounters {
+  HardDatabaseCounters database;
+  uint64_t dropped = 0;  ///< the queue was full, or the disk failed
+};
+
+/// The root's hard samples, behind a thread of its own that does all writing.
+///
+/// Keep and KeepPixels never wait for the disk, so gRPC and node threads may call them. The others
+/// do wait, for a disk access and at most one batch of writes: call them from a thread that may.
+/// Safe to call from several threads.
+class HardStore {
+ public:
+  /// Errors as in HardDatabase::Open.
+  static absl::StatusOr<std::unique_ptr<HardStore>> Open(HardStoreOptions options);
+  /// Writes what still waits.
+  ~HardStore();
+  HardStore(const HardStore&) = delete;
+  HardStore& operator=(const HardStore&) = delete;
+
+  /// Queues a sample; its time is set here. False: dropped.
+  bool Keep(HardRecord record);
+  /// Queues pictures for the newest sample of that key. False: dropped.
+  bool KeepPixels(SampleKey sample, std::vector<std::pair<int, std::string>> pixels);
+  /// Returns when all that was queued before is written (or has failed).
+  void Flush();
+
+  absl::StatusOr<HardPage> List(const HardFilter& filter, int page_size,
+                                const std::optional<HardCursor>& after);
+  absl::StatusOr<HardRecord> Get(int64_t id);
+  /// Gives the sample as it is afterwards. An empty label takes it back.
+  absl::StatusOr<HardRecord> Label(int64_t id, const std::string& label);
+  /// For exports: the oldest sample with a larger id; none at the end.
+  absl::StatusOr<std::optional<HardRecord>> Next(int64_t after_id, bool only_labelled);
+
+  HardStoreCounters counters();
+  /// The first error of a write, if any.
+  absl::Status write_error();
+
+ private:
+  HardStore(HardStoreOptions options, std::unique_ptr<HardDatabase> database);
+  bool Queue(HardWrite write);
+  void WriteLoop();
+
+  const HardStoreOptions options_;
+  std::mutex database_mutex_;  // taken before or without queue_mutex_, never inside it
+  const std::unique_ptr<HardDatabase> database_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_changed_;
+  std::vector<HardWrite> waiting_;
+  uint64_t queued_ = 0, done_ = 0, dropped_ = 0;
+  bool stopping_ = false;
+  absl::Status write_error_;
+
+  std::thread writer_;
+};
+
+}  // namespace ddnn
+
+#endif  // DDNN_CLOUD_HARD_STORE_H_
