@@ -50,11 +50,15 @@ struct RunScores {  // CC of scores: call ScoresDone afterwards
 };
 struct GiveAnswer {  // to these children, and to whoever watches this node
   Answer answer;
-  std::vector<int> children;
+  std::vector<int> children;  // none at a device: a camera needs no answer
+  // A late child is told what the others were told before: nothing for those who watch or count.
+  bool repeated = false;
 };
 struct KeepHard {  // root only: store the sample
   Answer answer;
-  std::string features;  // joined input, packed one child after the other; see node.cc
+  // The children's features as they came, in slot order, each with the size the plan gives it; zero
+  // bytes where the child was missing (answer.presence says which views were there).
+  std::string features;
 };
 struct KeepPixels {  // root only: pictures that arrived for a hard sample
   SampleKey sample;
@@ -83,7 +87,7 @@ struct NodeOptions {
 
 struct NodeCounters {
   uint64_t entered = 0, answered = 0, shed = 0, expired = 0, degraded = 0;
-  uint64_t late_messages = 0;     ///< about samples that had ended, or that nobody knows
+  uint64_t late_messages = 0;     ///< came too late to count, twice, or about unknown samples
   uint64_t evicted_features = 0;  ///< from the cache, before they were asked for or answered
   uint64_t payload_bytes = 0;     ///< sent up; at the root, received
 };
@@ -105,18 +109,25 @@ class Node {
   ~Node();
 
   // From below. `child` is the slot. Sizes and presence masks are checked: INVALID_ARGUMENT names
-  // what was found and expected, and nothing has happened.
+  // what was found and expected, and nothing has happened. A presence of 0 from a child with one
+  // view means that view. `time_left` is how long the child still waits for an answer: the sample's
+  // deadline here is never later.
   absl::Status OnChildScores(int child, SampleKey sample, const std::string& scores,
-                             uint64_t presence, absl::Time now, std::vector<Action>* actions);
+                             uint64_t presence, absl::Time now, std::vector<Action>* actions,
+                             absl::Duration time_left = absl::InfiniteDuration());
   absl::Status OnChildFeatures(int child, SampleKey sample, std::string features, uint64_t presence,
-                               absl::Time now, std::vector<Action>* actions);
+                               absl::Time now, std::vector<Action>* actions,
+                               absl::Duration time_left = absl::InfiniteDuration());
+  /// Accepted once per view, for samples that the root was unsure about too; else counted as late.
   absl::Status OnChildPixels(int child, SampleKey sample,
                              std::vector<std::pair<int, std::string>> pixels, absl::Time now,
                              std::vector<Action>* actions);
   /// The child has nothing to show for this sample.
   absl::Status OnChildAbsent(int child, SampleKey sample, absl::Time now,
-                             std::vector<Action>* actions);
-  /// Samples do not wait for children that are not connected.
+                             std::vector<Action>* actions,
+                             absl::Duration time_left = absl::InfiniteDuration());
+  /// Samples do not wait for children that are not connected, or joined after the first word about
+  /// the sample. A device's camera is connected from the start.
   void OnChildJoined(int child, absl::Time now);
   void OnChildGone(int child, absl::Time now, std::vector<Action>* actions);
 
@@ -133,6 +144,7 @@ class Node {
   // From above.
   void OnFeaturesWanted(SampleKey sample, absl::Time now, std::vector<Action>* actions);
   void OnAnswer(const Answer& answer, absl::Time now, std::vector<Action>* actions);
+  /// There is no parent until this is called.
   void OnParentUp(absl::Time now);
   /// Samples that wait for the parent are answered here, degraded.
   void OnParentGone(absl::Time now, std::vector<Action>* actions);
@@ -143,6 +155,8 @@ class Node {
   absl::Time NextDeadline() const;
 
   int under_way() const;
+  /// Bytes of features and pixels kept for later; at most NodeOptions::cache_bytes.
+  size_t cached_bytes() const;
   const NodeCounters& counters() const;
 
  private:
