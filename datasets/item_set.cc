@@ -1,0 +1,163 @@
+#include "datasets/item_set.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "datasets/counter_rng.h"
+
+namespace ddnn {
+namespace {
+
+constexpr int64_t kCalibrationItems = 5000;
+constexpr uint64_t kSplitSeed = 0x5eed5711u;
+
+constexpr char kFashionFolder[] = "/usr/share/datasets/fashion-mnist";
+
+absl::StatusOr<std::string> FindFile(const std::string& dir, const std::string& name,
+                                     const std::string& hint) {
+  for (const std::string& candidate :
+       {absl::StrCat(dir, "/", name), absl::StrCat(dir, "/", name, ".gz")}) {
+    std::error_code error;
+    if (std::filesystem::exists(candidate, error)) return candidate;
+  }
+  return absl::NotFoundError(absl::StrCat(dir, ": has neither ", name, " nor ", name, ".gz",
+                                          hint.empty() ? "" : "; ", hint));
+}
+
+std::string MnistFolder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && cache[0] != '\0') return absl::StrCat(cache, "/ddnn/mnist");
+  const char* home = std::getenv("HOME");
+  return absl::StrCat(home == nullptr ? "" : home, "/.cache/ddnn/mnist");
+}
+
+}  // namespace
+
+absl::StatusOr<ItemSet::File> ItemSet::ReadPair(const std::string& dir, const std::string& prefix,
+                                                int classes, const std::string& hint) {
+  const absl::StatusOr<std::string> images =
+      FindFile(dir, absl::StrCat(prefix, "-images-idx3-ubyte"), hint);
+  if (!images.ok()) return images.status();
+  const absl::StatusOr<std::string> labels =
+      FindFile(dir, absl::StrCat(prefix, "-labels-idx1-ubyte"), hint);
+  if (!labels.ok()) return labels.status();
+
+  File file;
+  absl::StatusOr<IdxArray> array = ReadIdx(*images, {-1, kSide, kSide});
+  if (!array.ok()) return array.status();
+  file.images = *std::move(array);
+  array = ReadIdx(*labels, {-1});
+  if (!array.ok()) return array.status();
+  file.labels = *std::move(array);
+  if (file.images.dims[0] != file.labels.dims[0]) {
+    return absl::InvalidArgumentError(absl::StrCat(*labels, ": has ", file.labels.dims[0],
+                                                   " labels, expected ", file.images.dims[0],
+                                                   " as there are pictures in ", *images));
+  }
+  for (size_t i = 0; i < file.labels.bytes.size(); ++i) {
+    const int label = static_cast<uint8_t>(file.labels.bytes[i]);
+    if (label >= classes) {
+      return absl::InvalidArgumentError(absl::StrCat(*labels, ": label of item ", i, " is ", label,
+                                                     ", expected 0 to ", classes - 1));
+    }
+  }
+  return file;
+}
+
+absl::StatusOr<std::shared_ptr<const ItemSet>> ItemSet::Open(const std::string& dir,
+                                                             std::vector<std::string> class_names,
+                                                             const std::string& hint,
+                                                             bool only_test) {
+  auto set = std::make_shared<ItemSet>();
+  set->class_names_ = std::move(class_names);
+  const int classes = static_cast<int>(set->class_names_.size());
+  absl::StatusOr<File> file = ReadPair(dir, "t10k", classes, hint);
+  if (!file.ok()) return file.status();
+  set->test_ = *std::move(file);
+  if (!only_test) {
+    file = ReadPair(dir, "train", classes, hint);
+    if (!file.ok()) return file.status();
+    set->train_ = *std::move(file);
+  }
+  set->MakeSplits();
+  if (!only_test && (set->size(Split::kTrain) == 0 || set->size(Split::kCalibration) == 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        dir, ": of ", set->train_.labels.bytes.size(), " training items too few differ from the ",
+        "test items to make a train and a calibration split"));
+  }
+  return set;
+}
+
+void ItemSet::MakeSplits() {
+  const auto picture = [](const File& file, int64_t index) {
+    return absl::string_view(reinterpret_cast<const char*>(file.picture(index)), kSide * kSide);
+  };
+  absl::flat_hash_set<absl::string_view> taken;
+  std::vector<uint32_t>& test = members_[static_cast<int>(Split::kTest)];
+  for (uint32_t i = 0; i < test_.labels.bytes.size(); ++i) {
+    test.push_back(i);
+    taken.insert(picture(test_, i));
+  }
+
+  const int64_t items = static_cast<int64_t>(train_.labels.bytes.size());
+  std::vector<std::pair<uint64_t, uint32_t>> order;
+  for (uint32_t i = 0; i < items; ++i) {
+    if (!taken.contains(picture(train_, i)))
+      order.emplace_back(CounterRng({kSplitSeed, i}).Word(0), i);
+  }
+  const size_t wanted = std::min<size_t>(
+      order.size(), static_cast<size_t>(std::min<int64_t>(kCalibrationItems, (items + 9) / 10)));
+  std::partial_sort(order.begin(), order.begin() + wanted, order.end());
+  std::vector<uint32_t>& calibration = members_[static_cast<int>(Split::kCalibration)];
+  for (size_t i = 0; i < wanted; ++i) {
+    calibration.push_back(order[i].second);
+    taken.insert(picture(train_, order[i].second));
+  }
+  std::sort(calibration.begin(), calibration.end());
+  std::vector<uint32_t>& train = members_[static_cast<int>(Split::kTrain)];
+  for (uint32_t i = 0; i < items; ++i) {
+    if (!taken.contains(picture(train_, i))) train.push_back(i);
+  }
+}
+
+absl::StatusOr<Item> ItemSet::Get(Split split, int64_t index) const {
+  if (index < 0 || index >= size(split)) {
+    return absl::OutOfRangeError(absl::StrCat("sample ", index, " of the ", ToString(split),
+                                              " split, which has ", size(split)));
+  }
+  const bool test = split == Split::kTest;
+  const File& file = test ? test_ : train_;
+  const uint32_t at = Members(split)[index];
+  Item item;
+  item.pixels = file.picture(at);
+  item.label = static_cast<uint8_t>(file.labels.bytes[at]);
+  item.key = (test ? uint64_t{1} << 32 : 0) | at;
+  return item;
+}
+
+absl::StatusOr<std::shared_ptr<const ItemSet>> OpenItems(const std::string& name,
+                                                         const std::string& dir, bool only_test) {
+  if (name == "fashion-mnist") {
+    // Without slashes, so that the names can be folders.
+    return ItemSet::Open(dir.empty() ? kFashionFolder : dir,
+                         {"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
+                          "sneaker", "bag", "ankle-boot"},
+                         dir.empty() ? "install Debian's package dataset-fashion-mnist" : "",
+                         only_test);
+  }
+  if (name == "mnist") {
+    return ItemSet::Open(dir.empty() ? MnistFolder() : dir,
+                         {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+                         dir.empty() ? "run tools/fetch_mnist.sh" : "", only_test);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", name, "' is not a set of items: expected fashion-mnist or mnist"));
+}
+
+}  // namespace ddnn

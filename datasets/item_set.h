@@ -1,0 +1,71 @@
+#ifndef DDNN_DATASETS_ITEM_SET_H_
+#define DDNN_DATASETS_ITEM_SET_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "datasets/dataset.h"
+#include "datasets/idx.h"
+
+namespace ddnn {
+
+/// One grey picture of one thing, before anybody looks at it.
+struct Item {
+  const uint8_t* pixels = nullptr;  ///< [28, 28], lives as long as the set
+  int label = 0;
+  uint64_t key = 0;  ///< names the item whatever the split: file << 32 | index in the file
+};
+
+/// The items of a set laid out as MNIST is: four IDX files in one folder.
+///
+/// test is the whole t10k file; calibration is 5,000 items (a tenth, if that is less) of the train
+/// file, chosen by a hash of their index; train is the rest. Items of the train file whose picture
+/// is bit for bit one of the test file are in no split, and what calibration holds is not in train.
+/// Safe to read from several threads.
+class ItemSet {
+ public:
+  static constexpr int kSide = 28;
+
+  /// `name` is for messages; `hint` follows when a file is missing. With `only_test` the train file
+  /// is not read, and train and calibration are empty.
+  static absl::StatusOr<std::shared_ptr<const ItemSet>> Open(const std::string& dir,
+                                                             std::vector<std::string> class_names,
+                                                             const std::string& hint,
+                                                             bool only_test);
+
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  int64_t size(Split split) const { return static_cast<int64_t>(Members(split).size()); }
+  /// OUT_OF_RANGE for an index outside the split.
+  absl::StatusOr<Item> Get(Split split, int64_t index) const;
+
+ private:
+  struct File {
+    IdxArray images, labels;
+    const uint8_t* picture(int64_t index) const {
+      return reinterpret_cast<const uint8_t*>(images.bytes.data()) + index * kSide * kSide;
+    }
+  };
+
+  static absl::StatusOr<File> ReadPair(const std::string& dir, const std::string& prefix,
+                                       int classes, const std::string& hint);
+  void MakeSplits();
+  const std::vector<uint32_t>& Members(Split split) const {
+    return members_[static_cast<int>(split)];
+  }
+
+  std::vector<std::string> class_names_;
+  File train_, test_;
+  std::vector<uint32_t> members_[3];  // by Split; indices into test_ for kTest, else train_
+};
+
+/// `fashion-mnist` or `mnist` in `dir`, or in their usual place if it is empty. INVALID_ARGUMENT
+/// for another name.
+absl::StatusOr<std::shared_ptr<const ItemSet>> OpenItems(const std::string& name,
+                                                         const std::string& dir, bool only_test);
+
+}  // namespace ddnn
+
+#endif  // DDNN_DATASETS_ITEM_SET_H_

@@ -1,0 +1,27 @@
+#ifndef DDNN_DATASETS_LOADERS_H_
+#define DDNN_DATASETS_LOADERS_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "datasets/data_spec.h"
+#include "datasets/dataset.h"
+
+namespace ddnn {
+
+/// One opener per kind of dataset; OpenDataset picks. Each checks its options.
+///
+/// `only_test` allows a loader to leave train and calibration empty (size 0), so that a device,
+/// which plays the test split, does not hold them in memory.
+absl::StatusOr<std::unique_ptr<Dataset>> OpenPlainItems(const DataSpec& spec, bool only_test);
+absl::StatusOr<std::unique_ptr<Dataset>> OpenSixCameras(const DataSpec& spec, bool only_test);
+absl::StatusOr<std::unique_ptr<Dataset>> OpenGrid(const DataSpec& spec, bool only_test);
+
+/// As OpenDataset, which opens all splits.
+absl::StatusOr<std::unique_ptr<Dataset>> OpenDatasetSplits(const DataSpec& spec, bool only_test);
+/// Whether OpenDataset knows specs of this kind.
+bool IsDatasetKind(const std::string& kind);
+
+}  // namespace ddnn
+
+#endif  // DDNN_DATASETS_LOADERS_H_
