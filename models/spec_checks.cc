@@ -1,0 +1,162 @@
+#include "models/spec_checks.h"
+
+#include <cmath>
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "models/layer_flow.h"
+
+namespace ddnn {
+namespace {
+
+constexpr size_t kMaxName = 64;
+
+template <typename... Args>
+absl::Status Invalid(const Args&... args) {
+  return absl::InvalidArgumentError(absl::StrCat(args...));
+}
+
+// Names become parts of paths, metric names and keys in reports.
+absl::Status CheckName(const std::string& what, const std::string& name) {
+  bool plain = !name.empty() && name.size() <= kMaxName;
+  for (char c : name) plain = plain && (absl::ascii_isalnum(c) || c == '_' || c == '-');
+  if (plain) return absl::OkStatus();
+  return Invalid(what, " is \"", absl::CHexEscape(name.substr(0, kMaxName)), "\", expected 1 to ",
+                 kMaxName, " letters, digits, - and _");
+}
+
+// Class names become folders when hard samples are exported.
+absl::Status CheckClassNames(const v1::NetworkSpec& spec) {
+  if (spec.class_name_size() < 2 || spec.class_name_size() > kMaxClasses) {
+    return Invalid("class_name: found ", spec.class_name_size(), " classes, expected 2 to ",
+                   kMaxClasses);
+  }
+  std::set<std::string> seen;
+  for (const std::string& name : spec.class_name()) {
+    bool plain = !name.empty() && name.size() <= kMaxName && name[0] != '.';
+    for (char c : name) plain = plain && !absl::ascii_iscntrl(c) && c != '/' && c != '\\';
+    if (!plain) {
+      return Invalid("class_name \"", absl::CHexEscape(name.substr(0, kMaxName)),
+                     "\": expected 1 to ", kMaxName,
+                     " characters without slashes, not starting with a dot");
+    }
+    if (!seen.insert(name).second) return Invalid("class_name \"", name, "\" is there twice");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInput(const v1::Input& input) {
+  for (int64_t d : {input.channels(), input.height(), input.width()}) {
+    if (d < 1 || d > 65536) {
+      return Invalid("input is ", input.channels(), "x", input.height(), "x", input.width(),
+                     ", expected 1 to 65536 in each dimension");
+    }
+  }
+  if (int64_t{input.channels()} * input.height() > kMaxTensorValues ||
+      int64_t{input.channels()} * input.height() * input.width() > kMaxTensorValues) {
+    return Invalid("input is ", input.channels(), "x", input.height(), "x", input.width(),
+                   ", more than ", kMaxTensorValues, " values");
+  }
+  // Some pixel is exactly 0 then: what a missing view counts as.
+  if (input.offset() < 0 || input.offset() > 255) {
+    return Invalid("input.offset is ", input.offset(), ", expected 0 to 255");
+  }
+  if (!(input.scale() >= 1e-6f && input.scale() <= 1e6f)) {
+    return Invalid("input.scale is ", input.scale(), ", expected 1e-6 to 1e6");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTraining(const v1::Training& training) {
+  if (training.epochs() < 0 || training.epochs() > 1000000) {
+    return Invalid("training.epochs is ", training.epochs(), ", expected 0 to 1000000");
+  }
+  if (training.batch() < 0 || training.batch() > 65536) {
+    return Invalid("training.batch is ", training.batch(), ", expected 0 to 65536");
+  }
+  if (!(training.learning_rate() >= 0 && training.learning_rate() <= 1)) {
+    return Invalid("training.learning_rate is ", training.learning_rate(), ", expected 0 to 1");
+  }
+  if (!(training.view_dropout() >= 0 && training.view_dropout() < 1)) {
+    return Invalid("training.view_dropout is ", training.view_dropout(),
+                   ", expected 0 <= view_dropout < 1");
+  }
+  if (!(training.max_accuracy_drop() >= 0 && training.max_accuracy_drop() <= 1)) {
+    return Invalid("training.max_accuracy_drop is ", training.max_accuracy_drop(),
+                   ", expected 0 to 1");
+  }
+  if (training.samples_per_epoch() < 0) {
+    return Invalid("training.samples_per_epoch is ", training.samples_per_epoch(),
+                   ", expected 0 or more");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckExit(const std::string& tier, const v1::Exit& exit, std::set<std::string>* seen) {
+  absl::Status status = CheckName(absl::StrCat(tier, ".exit.name"), exit.name());
+  if (!status.ok()) return status;
+  // Reports have one accuracy per exit and this one.
+  if (exit.name() == "overall") return Invalid(tier, ".exit.name must not be \"overall\"");
+  if (!seen->insert(exit.name()).second) {
+    return Invalid(tier, ".exit.name \"", exit.name(), "\" is there twice");
+  }
+  for (float weight : {exit.weight(), exit.each_weight()}) {
+    if (!(weight >= 0 && weight <= 1e6f)) {
+      return Invalid(tier, ".exit has weight ", weight, ", expected 0 to 1e6");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTiers(const v1::NetworkSpec& spec) {
+  if (spec.tier_size() < 1 || spec.tier_size() > kMaxTiers) {
+    return Invalid("tier: found ", spec.tier_size(), " tiers, expected 1 to ", kMaxTiers);
+  }
+  std::set<std::string> tiers, exits;
+  for (const v1::Tier& tier : spec.tier()) {
+    absl::Status status = CheckName("tier.name", tier.name());
+    if (!status.ok()) return status;
+    if (!tiers.insert(tier.name()).second) {
+      return Invalid("tier.name \"", tier.name(), "\" is there twice");
+    }
+    const int layers = tier.layer_size() + tier.exit().layer_size();
+    if (layers > kMaxLayers) {
+      return Invalid(tier.name(), ": ", layers, " layers, expected at most ", kMaxLayers);
+    }
+    if (!tier.has_exit()) continue;
+    status = CheckExit(tier.name(), tier.exit(), &exits);
+    if (!status.ok()) return status;
+  }
+  const v1::Tier& root = spec.tier(spec.tier_size() - 1);
+  if (!root.has_exit()) return Invalid(root.name(), ": the last tier must have an exit");
+  if (spec.tier(0).has_features()) {
+    return Invalid(spec.tier(0).name(), ": the device tier has nothing to join, found features");
+  }
+  if (spec.tier(0).node_size() > 0) {
+    return Invalid(spec.tier(0).name(), ": the device tier has one node per view, found node");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckSpec(const v1::NetworkSpec& spec) {
+  absl::Status status = CheckName("name", spec.name());
+  if (status.ok()) status = CheckInput(spec.input());
+  if (status.ok() && (spec.views() < 1 || spec.views() > kMaxViews)) {
+    status = Invalid("views is ", spec.views(), ", expected 1 to ", kMaxViews);
+  }
+  if (status.ok()) status = CheckClassNames(spec);
+  if (status.ok()) status = CheckTiers(spec);
+  if (status.ok()) status = CheckTraining(spec.training());
+  return status;
+}
+
+std::string LayerPlace(const std::string& section, const v1::Layer& layer, int index) {
+  if (layer.name().empty()) return absl::StrCat(section, ".", index);
+  return absl::StrCat(section, ".", absl::CHexEscape(layer.name().substr(0, kMaxName)));
+}
+
+}  // namespace ddnn
