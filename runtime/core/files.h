@@ -1,0 +1,26 @@
+#ifndef DDNN_RUNTIME_CORE_FILES_H_
+#define DDNN_RUNTIME_CORE_FILES_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace ddnn {
+
+/// An errno as a status: NOT_FOUND for ENOENT, PERMISSION_DENIED for EACCES, else UNAVAILABLE;
+/// "<path>: <what>: <text of the error>".
+absl::Status ErrnoToStatus(int error, const std::string& path, absl::string_view what);
+
+/// Creates or replaces a file and waits until the disk has it.
+absl::Status WriteAndSync(const std::string& path, absl::string_view data);
+
+/// Waits until the disk has the folder's entries.
+absl::Status SyncFolder(const std::string& path);
+
+/// "." for a name without a slash.
+std::string ParentFolder(const std::string& path);
+
+}  // namespace ddnn
+
+#endif  // DDNN_RUNTIME_CORE_FILES_H_
