@@ -105,7 +105,7 @@ void Node::Impl::TellLate(int child, SampleKey key, std::vector<Action>* actions
   RecentAnswers::Record* record = recent_.Find(key);
   if (record == nullptr || options_.tier == 0 || (record->told & Bit(child)) != 0) return;
   record->told |= Bit(child);
-  actions->push_back(GiveAnswer{record->answer, {child}, /*repeated=*/true});
+  actions->emplace_back(GiveAnswer{record->answer, {child}, /*repeated=*/true});
 }
 
 void Node::Impl::CountReceived(Sample* sample, size_t bytes) {
@@ -212,9 +212,9 @@ absl::Status Node::Impl::OnChildPixels(int child, SampleKey key,
   if (fresh.empty()) {
     ++counters_.late_messages;
   } else if (root_) {
-    actions->push_back(KeepPixels{key, std::move(fresh)});
+    actions->emplace_back(KeepPixels{key, std::move(fresh)});
   } else if (parent_up_) {
-    actions->push_back(SendPixels{key, std::move(fresh)});
+    actions->emplace_back(SendPixels{key, std::move(fresh)});
   }
   return absl::OkStatus();
 }
@@ -264,7 +264,7 @@ void Node::Impl::OnFeaturesWanted(SampleKey key, absl::Time now, std::vector<Act
     ++counters_.late_messages;
     // Who asks for a sample that this node gave up shall not wait for it.
     RecentAnswers::Record* record = recent_.Find(key);
-    if (record == nullptr || !record->from_above) actions->push_back(SendAbsent{key});
+    if (record == nullptr || !record->from_above) actions->emplace_back(SendAbsent{key});
     return;
   }
   if (sample->phase != Phase::kParent || !sends_scores_ || sample->features_asked) {
@@ -275,12 +275,12 @@ void Node::Impl::OnFeaturesWanted(SampleKey key, absl::Time now, std::vector<Act
   cache_.Expire(now);
   std::string features = cache_.TakeFeatures(key);
   if (features.empty()) {
-    actions->push_back(SendAbsent{key});
+    actions->emplace_back(SendAbsent{key});
     return;
   }
   counters_.payload_bytes += features.size();
   sample->payload_bytes += features.size();
-  actions->push_back(
+  actions->emplace_back(
       SendFeatures{key, std::move(features), sample->presence, TimeLeft(*sample, now)});
 }
 

@@ -44,7 +44,7 @@ void Node::Impl::CloseScores(Sample* sample, absl::Time now, std::vector<Action>
   }
   sample->phase = Phase::kScoresLayer;
   SetWake(sample);
-  actions->push_back(RunScores{sample->key, *std::move(joined)});
+  actions->emplace_back(RunScores{sample->key, *std::move(joined)});
 }
 
 void Node::Impl::ScoresReady(Sample* sample, std::vector<float> scores, absl::Time now,
@@ -69,7 +69,7 @@ void Node::Impl::AskForFeatures(Sample* sample, absl::Time now, std::vector<Acti
     const bool connected = (sample->spoke >> slot & 1) != 0;
     if (child.scores.empty() || !child.features.empty() || !connected) continue;
     sample->waiting |= uint64_t{1} << slot;
-    actions->push_back(RequestFeatures{slot, sample->key});
+    actions->emplace_back(RequestFeatures{slot, sample->key});
   }
   SetWake(sample);
   if (sample->waiting == 0) CloseFeatures(sample, now, actions);
@@ -89,7 +89,7 @@ void Node::Impl::CloseFeatures(Sample* sample, absl::Time now, std::vector<Actio
   if (!RunsSection(plan_, options_.tier)) {
     return SectionReady(sample, SectionOutput{}, now, actions);
   }
-  actions->push_back(RunSection{sample->key, *std::move(input)});
+  actions->emplace_back(RunSection{sample->key, *std::move(input)});
 }
 
 // Joins the children's features; keeps them only at the root, which may want to store them.
@@ -149,10 +149,10 @@ void Node::Impl::TellParent(Sample* sample, SectionOutput output, absl::Time now
     std::string scores = PackScores(output.scores);
     bytes = scores.size();
     kept.features = std::move(output.features);
-    actions->push_back(SendScores{sample->key, std::move(scores), sample->presence, time_left});
+    actions->emplace_back(SendScores{sample->key, std::move(scores), sample->presence, time_left});
   } else {
     bytes = output.features.size();
-    actions->push_back(
+    actions->emplace_back(
         SendFeatures{sample->key, std::move(output.features), sample->presence, time_left});
   }
   counters_.payload_bytes += bytes;
@@ -171,7 +171,7 @@ void Node::Impl::NobodyPresent(Sample* sample, absl::Time now, std::vector<Actio
   sample->phase = Phase::kParent;
   sample->told_parent = true;
   SetWake(sample);
-  actions->push_back(SendAbsent{sample->key});
+  actions->emplace_back(SendAbsent{sample->key});
 }
 
 // No better answer will come.
@@ -232,18 +232,18 @@ void Node::Impl::Finish(Sample sample, Answer answer, bool from_above, absl::Tim
   // Siblings' gather must not wait for a node that has nothing more to say. A node alone below its
   // parent need not mention a sample that ends here.
   if (!root_ && parent_up_ && has_siblings_ && !sample.told_parent) {
-    actions->push_back(SendAbsent{sample.key});
+    actions->emplace_back(SendAbsent{sample.key});
   }
   GiveAnswer give{answer, {}, /*repeated=*/false};
   for (int slot = 0; options_.tier > 0 && slot < messages_.slots(); ++slot) {
     if ((sample.spoke >> slot & 1) != 0) give.children.push_back(slot);
   }
-  actions->push_back(std::move(give));
-  if (answer.hard && root_) actions->push_back(KeepHard{answer, JoinedFeatures(sample)});
+  actions->emplace_back(std::move(give));
+  if (answer.hard && root_) actions->emplace_back(KeepHard{answer, JoinedFeatures(sample)});
   std::string pixels = cache_.TakePixels(sample.key);
   cache_.Drop(sample.key);
   if (answer.hard && from_above && !pixels.empty()) {
-    actions->push_back(SendPixels{sample.key, {{options_.index, std::move(pixels)}}});
+    actions->emplace_back(SendPixels{sample.key, {{options_.index, std::move(pixels)}}});
   }
   answer.scores.clear();
   recent_.Add({std::move(answer), sample.spoke, /*pixel_views=*/0, from_above});
