@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "datasets/dataset.h"
+#include "ddnn/v1/config.pb.h"
 #include "ddnn/v1/report.pb.h"
 #include "runtime/core/answer.h"
 #include "runtime/core/bundle.h"
