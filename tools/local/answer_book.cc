@@ -17,8 +17,8 @@ int Rank(const v1::AnswerRecord& record) {
 }
 
 bool SameAnswer(const v1::AnswerRecord& a, const v1::AnswerRecord& b) {
-  return a.class_index() == b.class_index() && a.exit() == b.exit() &&
-         a.entropy() == b.entropy() && a.hard() == b.hard() &&
+  return a.class_index() == b.class_index() && a.exit() == b.exit() && a.entropy() == b.entropy() &&
+         a.hard() == b.hard() &&
          std::equal(a.present_view().begin(), a.present_view().end(), b.present_view().begin(),
                     b.present_view().end());
 }
@@ -49,8 +49,8 @@ absl::Status AnswerBook::Add(int view, const v1::AnswerRecord& record, absl::Tim
   const auto quality = [](int r, const v1::AnswerRecord& a, int v) {
     return std::make_tuple(r, a.present_view_size(), -v);
   };
-  if (entry.reporters == 0 || quality(rank, record, view) >
-                                  quality(best_rank, entry.answer, entry.best_view)) {
+  if (entry.reporters == 0 ||
+      quality(rank, record, view) > quality(best_rank, entry.answer, entry.best_view)) {
     entry.answer = record;
     entry.best_view = view;
   }

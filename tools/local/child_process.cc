@@ -20,7 +20,8 @@
 namespace ddnn {
 namespace {
 
-// Everything the child needs, made before fork(): after it only async-signal-safe calls are allowed.
+// Everything the child needs, made before fork(): after it only async-signal-safe calls are
+// allowed.
 struct Launch {
   std::vector<char*> argv;
   int log_fd = -1;

@@ -35,7 +35,8 @@ ABSL_FLAG(std::string, data, "", "dataset whose test split is fed to the devices
 ABSL_FLAG(int64_t, samples, 0, "how many samples; 0: the whole test split");
 ABSL_FLAG(std::string, json, "", "write a summary to this file");
 ABSL_FLAG(std::string, log_dir, "", "keep each node's configuration, log and counters here");
-ABSL_FLAG(std::string, bin_dir, "", "where ddnn-device, -edge and -cloud are; else beside this one");
+ABSL_FLAG(std::string, bin_dir, "",
+          "where ddnn-device, -edge and -cloud are; else beside this one");
 ABSL_FLAG(double, rate, 0, "samples per second; 0: as the topology says, or as fast as they go");
 ABSL_FLAG(std::vector<std::string>, kill, {},
           "TIER=NODE@SAMPLES,...: kill -9 a node once so many samples have ended");
@@ -138,15 +139,15 @@ absl::StatusOr<int64_t> CheckData(const NetworkPlan& plan, const Dataset& datase
   const Shape shape{info.channels, info.height, info.width};
   const int classes = static_cast<int>(info.class_names.size());
   if (info.views != plan.views() || !(shape == plan.view_shape()) || classes != plan.classes()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        info.spec, " has ", info.views, " views of ", ToString(shape), " and ", classes,
-        " classes; the bundle's network needs ", plan.views(), " views of ",
-        ToString(plan.view_shape()), " and ", plan.classes(), " classes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(info.spec, " has ", info.views, " views of ", ToString(shape), " and ",
+                     classes, " classes; the bundle's network needs ", plan.views(), " views of ",
+                     ToString(plan.view_shape()), " and ", plan.classes(), " classes"));
   }
   const int64_t size = dataset.size(Split::kTest);
   if (samples < 0 || samples > size || size == 0) {
-    return absl::OutOfRangeError(absl::StrCat("--samples=", samples, ", but the test split of ",
-                                              info.spec, " has ", size));
+    return absl::OutOfRangeError(
+        absl::StrCat("--samples=", samples, ", but the test split of ", info.spec, " has ", size));
   }
   return samples == 0 ? size : samples;
 }
@@ -208,10 +209,9 @@ absl::Status RunTree(const Inputs& inputs, const LocalTreeOptions& options, Answ
     const auto sink = [&](int view, const v1::AnswerRecord& record) {
       absl::Status added = book->Add(view, record, absl::Now());
       const double seconds = absl::ToDoubleSeconds(book->time_span());
-      progress.Show(absl::StrFormat("%d of %d samples, %.0f a second", book->samples(),
-                                    options.samples,
-                                    seconds > 0 ? static_cast<double>(book->samples()) / seconds
-                                                : 0.0));
+      progress.Show(
+          absl::StrFormat("%d of %d samples, %.0f a second", book->samples(), options.samples,
+                          seconds > 0 ? static_cast<double>(book->samples()) / seconds : 0.0));
       return added;
     };
     status = tree.Run(sink, [book] { return book->samples(); });

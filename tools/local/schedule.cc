@@ -54,8 +54,8 @@ absl::StatusOr<std::vector<NodeEvent>> ParseEvents(const NetworkPlan& plan,
     if (!event.ok()) return event.status();
     event->restart = true;
     if (event->tier == 0) return BadEvent(text, "a device cannot be restarted in its source");
-    const bool killed_before = std::any_of(
-        events.begin(), events.begin() + kill_count, [&](const NodeEvent& kill) {
+    const bool killed_before =
+        std::any_of(events.begin(), events.begin() + kill_count, [&](const NodeEvent& kill) {
           return kill.tier == event->tier && kill.node == event->node && kill.at < event->at;
         });
     if (!killed_before) return BadEvent(text, "that node is not killed before");

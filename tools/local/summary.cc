@@ -133,8 +133,7 @@ absl::Status AddOutcomes(const NetworkPlan& plan, const Dataset& dataset, const 
   sightings->assign(plan.views(), 0);
   for (const auto& [sequence, entry] : book.entries()) {
     DatasetSample sample;
-    absl::Status status =
-        dataset.Read(Split::kTest, static_cast<int64_t>(sequence), &sample);
+    absl::Status status = dataset.Read(Split::kTest, static_cast<int64_t>(sequence), &sample);
     if (!status.ok()) return status;
     for (int v = 0; v < plan.views(); ++v) (*sightings)[v] += (sample.presence >> v) & 1;
     const v1::AnswerRecord& answer = entry.answer;
@@ -228,8 +227,7 @@ std::string Difference(const NetworkPlan& plan, const std::vector<float>& thresh
                            entropy, hard ? ", hard" : "");
   };
   return absl::StrCat(
-      "the tree said ",
-      describe(told.class_index(), *told_exit, told.entropy(), told.hard()),
+      "the tree said ", describe(told.class_index(), *told_exit, told.entropy(), told.hard()),
       ", the whole network says ",
       describe(expected.class_index, expected.exit, expected.entropy, expected.hard));
 }
@@ -293,8 +291,10 @@ absl::StatusOr<v1::RunSummary> Summarize(const Bundle& bundle, const Dataset& da
 void PrintSummary(const NetworkPlan& plan, const v1::RunSummary& summary, std::ostream& out) {
   out << absl::StrFormat("\n%s on %s, bundle %s\n\n", summary.network(), summary.data(),
                          summary.bundle_sha256().substr(0, 12));
-  PrintRow("samples", absl::StrFormat("%d = %d answered + %d shed + %d expired", summary.samples(),
-                                      summary.answered(), summary.shed(), summary.expired()), out);
+  PrintRow("samples",
+           absl::StrFormat("%d = %d answered + %d shed + %d expired", summary.samples(),
+                           summary.answered(), summary.shed(), summary.expired()),
+           out);
   if (summary.degraded() > 0) PrintRow("degraded", absl::StrCat(summary.degraded()), out);
   PrintRow("accuracy overall", Percent(Lookup(summary.accuracy(), "overall")), out);
   for (const ExitPlan& exit : plan.exits()) {
@@ -320,13 +320,16 @@ void PrintSummary(const NetworkPlan& plan, const v1::RunSummary& summary, std::o
   PrintRow("  raw pixels", absl::StrFormat("%.1f", raw), out);
   PrintRow("  payload", bytes(summary.payload_bytes_per_view_sample()), out);
   PrintRow("  on the wire", bytes(summary.wire_bytes_per_view_sample()), out);
-  PrintRow("latency", absl::StrFormat("p50 %.2f ms, p99 %.2f ms", summary.latency_ms().p50(),
-                                      summary.latency_ms().p99()), out);
+  PrintRow("latency",
+           absl::StrFormat("p50 %.2f ms, p99 %.2f ms", summary.latency_ms().p50(),
+                           summary.latency_ms().p99()),
+           out);
   PrintRow("samples per second", absl::StrFormat("%.1f", summary.samples_per_second()), out);
   PrintRow("same as the whole network",
            absl::StrFormat("%d of %d answers, %d mismatches",
                            summary.parity_compared() - summary.parity_mismatches(),
-                           summary.parity_compared(), summary.parity_mismatches()), out);
+                           summary.parity_compared(), summary.parity_mismatches()),
+           out);
   if (summary.disagreements() > 0) {
     PrintRow("devices told differently", absl::StrCat(summary.disagreements(), " samples"), out);
   }
