@@ -1,0 +1,159 @@
+#include "runtime/lite/program.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "runtime/core/feature_codec.h"
+#include "runtime/core/float_bytes.h"
+#include "runtime/lite/binary_ops.h"
+#include "runtime/lite/pointwise_ops.h"
+#include "runtime/lite/pool_ops.h"
+#include "runtime/lite/xnnpack_ops.h"
+
+namespace ddnn {
+namespace lite {
+namespace {
+
+std::vector<float> Signs(const std::string& bits, size_t count) {
+  std::vector<float> signs(count);
+  for (size_t i = 0; i < count; ++i) signs[i] = BitAt(bits, i) ? 1.0f : -1.0f;
+  return signs;
+}
+
+template <typename Layer>
+FloatWeights WeightsOf(const Layer& layer, bool binary, size_t count) {
+  if (binary) return {Signs(layer.weights(), count), {}};
+  return {FloatsOf(layer.weights()), FloatsOf(layer.bias())};
+}
+
+}  // namespace
+
+// Builds a program layer by layer.
+class Compiler {
+ public:
+  Compiler(const Values& input, Program* program) : input_(input), program_(program) {}
+
+  absl::Status Add(const LayerSlot& slot, const v1::SectionLayer& layer) {
+    switch (layer.kind_case()) {
+      case v1::SectionLayer::kBinaryConv:
+        return AddConv(slot, layer.binary_conv(), true);
+      case v1::SectionLayer::kConv:
+        return AddConv(slot, layer.conv(), false);
+      case v1::SectionLayer::kBinaryLinear:
+        return AddLinear(slot, layer.binary_linear(), true);
+      case v1::SectionLayer::kLinear:
+        return AddLinear(slot, layer.linear(), false);
+      case v1::SectionLayer::kAffine:
+        ToForm(Form::kFloats);
+        Push(MakeAffine(layer.affine()), slot.out.shape, Form::kFloats);
+        return absl::OkStatus();
+      case v1::SectionLayer::kThreshold:
+        Push(MakeThreshold(layer.threshold()), slot.out.shape, Form::kBits);
+        return absl::OkStatus();
+      case v1::SectionLayer::kMaxPool:
+        AddMaxPool(slot, layer.max_pool());
+        return absl::OkStatus();
+      case v1::SectionLayer::kAveragePool:
+        ToForm(Form::kFloats);
+        Push(MakeAveragePool(layer.average_pool()), slot.out.shape, Form::kFloats);
+        return absl::OkStatus();
+      case v1::SectionLayer::kSign:
+        Push(MakeSign(), slot.out.shape, Form::kBits);
+        return absl::OkStatus();
+      case v1::SectionLayer::kRelu:
+        if (slot.out.kind != ValueKind::kInteger) ToForm(Form::kFloats);
+        Push(MakeRelu(), slot.out.shape, last().form, last().unit);
+        return absl::OkStatus();
+      case v1::SectionLayer::kFlatten:
+        Push(MakeReshape(), slot.out.shape, last().form, last().unit, last().masked);
+        return absl::OkStatus();
+      case v1::SectionLayer::KIND_NOT_SET:
+        break;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(slot.name, ": the layer says nothing"));
+  }
+
+  // Changes the last output's form unless it is already held so.
+  void ToForm(Form form) {
+    if (last().form == form) return;
+    Push(MakeConversion(), last().shape, form);
+  }
+
+ private:
+  const Values& last() const { return program_->output(input_); }
+
+  void Push(std::unique_ptr<Op> op, const Shape& shape, Form form, float unit = 1,
+            bool masked = false) {
+    program_->stages_.push_back({std::move(op), MakeValues(shape, form, unit, masked)});
+  }
+
+  absl::Status AddConv(const LayerSlot& slot, const v1::SectionConv& conv, bool binary) {
+    if (binary && slot.out.kind == ValueKind::kInteger) {
+      Push(MakeBinaryConv(conv, last()), slot.out.shape, Form::kIntegers, slot.out.unit);
+      return absl::OkStatus();
+    }
+    ToForm(Form::kFloats);
+    const size_t count =
+        size_t{1} * conv.filters() * slot.in.shape.channels * conv.kernel() * conv.kernel();
+    const ConvGeometry geometry{conv.kernel(), std::max(1, conv.stride()), conv.padding()};
+    auto op =
+        MakeFloatConv(geometry, WeightsOf(conv, binary, count), slot.in.shape, slot.out.shape);
+    if (!op.ok()) return op.status();
+    Push(*std::move(op), slot.out.shape, Form::kFloats);
+    return absl::OkStatus();
+  }
+
+  absl::Status AddLinear(const LayerSlot& slot, const v1::SectionLinear& linear, bool binary) {
+    if (binary && slot.out.kind == ValueKind::kInteger) {
+      Push(MakeBinaryLinear(linear, last()), slot.out.shape, Form::kIntegers, slot.out.unit);
+      return absl::OkStatus();
+    }
+    ToForm(Form::kFloats);
+    const int inputs = slot.in.shape.size();
+    const size_t count = size_t{1} * linear.outputs() * inputs;
+    auto op = MakeFloatLinear(WeightsOf(linear, binary, count), inputs, linear.outputs());
+    if (!op.ok()) return op.status();
+    Push(*std::move(op), slot.out.shape, Form::kFloats);
+    return absl::OkStatus();
+  }
+
+  void AddMaxPool(const LayerSlot& slot, const v1::Pool& pool) {
+    const bool bits = last().form == Form::kBits, masked = last().masked;
+    if (bits) ToForm(Form::kIntegers);
+    Push(MakeMaxPool(pool), slot.out.shape, last().form, last().unit);
+    if (bits) Push(MakeConversion(), slot.out.shape, Form::kBits, 1, masked);
+  }
+
+  const Values& input_;
+  Program* const program_;
+};
+
+absl::StatusOr<Program> Program::Create(
+    const std::vector<LayerSlot>& slots,
+    const google::protobuf::RepeatedPtrField<v1::SectionLayer>& layers, const Values& input) {
+  Program program;
+  Compiler compiler(input, &program);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    absl::Status status = compiler.Add(slots[i], layers[static_cast<int>(i)]);
+    if (!status.ok()) return status;
+  }
+  return program;
+}
+
+void Program::EndInFloats(const Values& input) { Compiler(input, this).ToForm(Form::kFloats); }
+
+absl::StatusOr<const Values*> Program::Run(const Values& in) {
+  const Values* last = &in;
+  for (Stage& stage : stages_) {
+    absl::Status status = stage.op->Run(*last, &stage.out);
+    if (!status.ok()) return status;
+    last = &stage.out;
+  }
+  return last;
+}
+
+}  // namespace lite
+}  // namespace ddnn
