@@ -218,12 +218,13 @@ Flow ThroughRelu(const Flow& in) {
 }
 
 // Joined pixels are integers where the unit is exact; only devices hold pixels as bytes.
-void SetJoinedKind(v1::Aggregator aggregator, Flow* out) {
+void SetJoinedKind(v1::Aggregator aggregator, size_t children, Flow* out) {
   ValueType& type = out->type;
   if (aggregator == v1::AP) {
     SetFloat(out);
   } else if (type.kind == ValueKind::kBit) {
-    out->has_zeros = out->has_zeros || aggregator == v1::CC;
+    // An only child is never missing: then there is nothing to run on.
+    out->has_zeros = out->has_zeros || (aggregator == v1::CC && children > 1);
   } else if (type.kind == ValueKind::kPixel) {
     if (!IsPowerOfTwo(type.unit)) {
       SetFloat(out);
@@ -306,7 +307,7 @@ absl::StatusOr<Flow> ThroughJoin(const v1::Aggregation& aggregation, const std::
     out.has_zeros = out.has_zeros || child.has_zeros;
     if (child.type.kind != out.type.kind || child.type.unit != out.type.unit) SetFloat(&out);
   }
-  SetJoinedKind(kind, &out);
+  SetJoinedKind(kind, children.size(), &out);
   if (grid) {
     const v1::Grid& g = aggregation.grid();
     const int64_t count = static_cast<int64_t>(children.size());

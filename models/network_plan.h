@@ -47,8 +47,12 @@ struct NodePlan {
   int parent = -1;     ///< index in the tier above; -1 for the root
   int slot = 0;        ///< this node's position among its parent's children
   uint64_t views = 0;  ///< bit v: view v is under this node
-  ValueType input;     ///< joined input of the section
-  ValueType features;  ///< what the section's body gives, and what travels up
+  /// Joined input of the section. Pixels joined above the device tier are kInteger (kFloat where
+  /// the scale is no power of two): only devices hold pixels as bytes.
+  ValueType input;
+  /// What travels up: what the body gives, but kFloat where that is bits among which a missing
+  /// child's zeros can be; without layers what was joined, packed as the children pack it.
+  ValueType features;
   /// Types behind each layer of the tier's body and of its exit's head (dropout included).
   std::vector<ValueType> body;
   std::vector<ValueType> head;
