@@ -94,7 +94,7 @@ void Node::Impl::CloseFeatures(Sample* sample, absl::Time now, std::vector<Actio
 
 // Joins the children's features; keeps them only at the root, which may want to store them.
 absl::StatusOr<SectionInput> Node::Impl::JoinInput(Sample* sample) {
-  const bool hands_on = plan_.spec().tier(options_.tier).layer_size() == 0;
+  const bool hands_on = HandsOn(plan_, options_.tier);
   if (options_.tier == 0) {
     SectionInput input;
     std::string& pixels = sample->children[0].features;
@@ -111,7 +111,7 @@ absl::StatusOr<SectionInput> Node::Impl::JoinInput(Sample* sample) {
   auto joined = JoinFeatures(plan_, options_.tier, options_.index, children);
   if (!joined.ok()) return joined.status();
   if (hands_on) sample->handed_on = HandOn(plan_, options_.tier, options_.index, *joined);
-  return JoinedInput(plan_, options_.tier, options_.index, *std::move(joined));
+  return SectionInput{/*pixels=*/"", *std::move(joined)};
 }
 
 void Node::Impl::SectionReady(Sample* sample, SectionOutput output, absl::Time now,

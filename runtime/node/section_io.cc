@@ -1,7 +1,5 @@
 #include "runtime/node/section_io.h"
 
-#include <utility>
-
 #include "runtime/core/feature_codec.h"
 
 namespace ddnn {
@@ -19,14 +17,8 @@ bool NeedsEngine(const NetworkPlan& plan, int tier) {
   return RunsSection(plan, tier) || JoinsScoresByLayer(plan, tier);
 }
 
-SectionInput JoinedInput(const NetworkPlan& plan, int tier, int index, std::vector<float> joined) {
-  SectionInput input;
-  const ValueType& type = plan.node(tier, index).input;
-  if (type.kind == ValueKind::kPixel) {
-    input.pixels = PackFeatures(type, plan.spec().input(), joined);
-  }
-  input.values = std::move(joined);
-  return input;
+bool HandsOn(const NetworkPlan& plan, int tier) {
+  return plan.spec().tier(tier).layer_size() == 0 && tier < plan.root_tier();
 }
 
 std::string HandOn(const NetworkPlan& plan, int tier, int index, const std::vector<float>& joined) {

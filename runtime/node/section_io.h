@@ -5,15 +5,16 @@
 #include <vector>
 
 #include "models/network_plan.h"
-#include "runtime/core/engine.h"
 
 namespace ddnn {
 
 // What the tree and the whole network must do alike around a section.
 
-/// True if the tier's nodes run an engine for a sample's features or scores. Otherwise they hand on
-/// what they joined.
+/// True if the tier's nodes run an engine for a sample's features or scores.
 bool RunsSection(const NetworkPlan& plan, int tier);
+
+/// True if the tier's nodes have no layers and hand on what they joined to their parent.
+bool HandsOn(const NetworkPlan& plan, int tier);
 
 /// True if a node needs an engine at all: for its section, or for CC of its children's scores.
 bool NeedsEngine(const NetworkPlan& plan, int tier);
@@ -21,10 +22,6 @@ bool NeedsEngine(const NetworkPlan& plan, int tier);
 /// The exit over the children's scores that is decided in this tier and joined by CC's linear
 /// layer.
 bool JoinsScoresByLayer(const NetworkPlan& plan, int tier);
-
-/// Engine input for joined features of an upper tier, [C, H, W] in the network's units. Pixels that
-/// were joined are given as bytes too: an absent view's 0 is the pixel `offset`.
-SectionInput JoinedInput(const NetworkPlan& plan, int tier, int index, std::vector<float> joined);
 
 /// What a node of an upper tier without layers hands on: what it joined, packed.
 std::string HandOn(const NetworkPlan& plan, int tier, int index, const std::vector<float>& joined);

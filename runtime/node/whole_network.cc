@@ -78,10 +78,10 @@ absl::StatusOr<NodeOutputs> RunNode(const NetworkPlan& plan, int tier, int index
     for (size_t n : present) {
       auto joined = JoinChildren(plan, tier, index, below, batch[n].presence, n);
       if (!joined.ok()) return joined.status();
-      inputs.push_back(JoinedInput(plan, tier, index, *std::move(joined)));
+      inputs.push_back(SectionInput{/*pixels=*/"", *std::move(joined)});
     }
   }
-  const bool hands_on = plan.spec().tier(tier).layer_size() == 0;
+  const bool hands_on = HandsOn(plan, tier);
   if (hands_on) {
     for (size_t i = 0; i < present.size(); ++i) {
       outputs.features[present[i]] =
