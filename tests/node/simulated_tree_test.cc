@@ -72,8 +72,8 @@ std::vector<float> SomeThresholds(const NetworkPlan& plan, uint64_t seed) {
   return thresholds;
 }
 
-struct Setup {
-  explicit Setup(uint64_t which)
+struct Case {
+  explicit Case(uint64_t which)
       : plan(Network(which)), bundle(FakeBundle(plan)), thresholds(SomeThresholds(plan, which)) {
     whole = *WholeNetwork::Create(bundle, CreateFakeEngine);
     options.seed = which;
@@ -89,27 +89,27 @@ struct Setup {
 };
 
 // An answer is what the network run whole says at that exit of just the views it names.
-void ExpectTruthful(const Setup& setup, const Scene& scene, const Answer& answer) {
+void ExpectTruthful(const Case& test, const Scene& scene, const Answer& answer) {
   if (answer.outcome != Outcome::kAnswered) return;
-  const ExitPlan& exit = setup.plan.exits()[answer.exit];
+  const ExitPlan& exit = test.plan.exits()[answer.exit];
   // A node that answers alone has not gone through the layer that joins its siblings' scores.
   if (answer.degraded && exit.scores == v1::CC) return;
   WholeInput input = scene.inputs()[answer.sample.sequence];
   EXPECT_EQ(answer.presence & ~input.presence, 0u);
   ASSERT_NE(answer.presence, 0u);
   input.presence = answer.presence;
-  auto output = setup.whole->Run({input});
+  auto output = test.whole->Run({input});
   ASSERT_TRUE(output.ok()) << output.status();
   const std::vector<float>& scores = output->front().exit_scores[answer.exit];
   EXPECT_EQ(answer.class_index, ArgMax(scores));
   EXPECT_EQ(Bits(answer.entropy), Bits(NormalizedEntropy(scores)));
 }
 
-void ExpectAllTruthful(const Setup& setup, const Scene& scene, const SimulatedTree& tree) {
-  for (int tier = 0; tier <= setup.plan.root_tier(); ++tier) {
-    for (size_t index = 0; index < setup.plan.tiers()[tier].nodes.size(); ++index) {
+void ExpectAllTruthful(const Case& test, const Scene& scene, const SimulatedTree& tree) {
+  for (int tier = 0; tier <= test.plan.root_tier(); ++tier) {
+    for (size_t index = 0; index < test.plan.tiers()[tier].nodes.size(); ++index) {
       for (const auto& [key, answers] : tree.record(tier, index).answers) {
-        for (const Answer& answer : answers) ExpectTruthful(setup, scene, answer);
+        for (const Answer& answer : answers) ExpectTruthful(test, scene, answer);
       }
     }
   }
@@ -118,9 +118,9 @@ void ExpectAllTruthful(const Setup& setup, const Scene& scene, const SimulatedTr
 class Tree : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(Tree, AnswersAsTheWholeNetworkDoes) {
-  const Setup setup(GetParam());
-  const Scene scene(setup.plan, GetParam(), 60);
-  SimulatedTree tree = setup.Tree();
+  const Case test(GetParam());
+  const Scene scene(test.plan, GetParam(), 60);
+  SimulatedTree tree = test.Tree();
   scene.Feed(&tree, absl::Milliseconds(3));
   tree.RunUntilQuiet(absl::Seconds(10));
   ASSERT_THAT(tree.complaints(), IsEmpty());
@@ -129,11 +129,11 @@ TEST_P(Tree, AnswersAsTheWholeNetworkDoes) {
     const uint64_t presence = scene.inputs()[i].presence;
     Answer expected;
     if (presence != 0) {
-      auto output = setup.whole->Run({scene.inputs()[i]});
+      auto output = test.whole->Run({scene.inputs()[i]});
       ASSERT_TRUE(output.ok()) << output.status();
-      expected = Decide(setup.plan, setup.thresholds, output->front(), presence);
+      expected = Decide(test.plan, test.thresholds, output->front(), presence);
     }
-    for (int view = 0; view < setup.plan.views(); ++view) {
+    for (int view = 0; view < test.plan.views(); ++view) {
       const auto& answers = tree.record(0, view).answers.at(Scene::Key(i));
       ASSERT_EQ(answers.size(), 1u);
       const Answer& got = answers[0];
@@ -149,63 +149,63 @@ TEST_P(Tree, AnswersAsTheWholeNetworkDoes) {
       EXPECT_EQ(got.presence, presence);
       EXPECT_EQ(got.hard, expected.hard);
       EXPECT_FALSE(got.degraded);
-      EXPECT_EQ(tree.record(setup.plan.root_tier(), 0).hard.count(Scene::Key(i)) > 0, got.hard);
+      EXPECT_EQ(tree.record(test.plan.root_tier(), 0).hard.count(Scene::Key(i)) > 0, got.hard);
     }
   }
 }
 
 TEST_P(Tree, PaysTheBytesOfTheFormula) {
-  const Setup setup(GetParam());
-  const Scene scene(setup.plan, GetParam(), 40);
-  SimulatedTree tree = setup.Tree();
+  const Case test(GetParam());
+  const Scene scene(test.plan, GetParam(), 40);
+  SimulatedTree tree = test.Tree();
   scene.Feed(&tree, absl::Milliseconds(3));
   tree.RunUntilQuiet(absl::Seconds(10));
-  for (int view = 0; view < setup.plan.views(); ++view) {
+  for (int view = 0; view < test.plan.views(); ++view) {
     uint64_t all = 0;
     for (const auto& [key, answers] : tree.record(0, view).answers) {
       all += answers[0].payload_bytes;
       const bool present = (scene.inputs()[key.sequence].presence >> view & 1) != 0;
       EXPECT_EQ(answers[0].payload_bytes,
-                present ? DevicePayloadBytes(setup.plan, answers[0].exit) : 0);
+                present ? DevicePayloadBytes(test.plan, answers[0].exit) : 0);
     }
     EXPECT_EQ(tree.node(0, view).counters().payload_bytes, all);
   }
 }
 
 TEST_P(Tree, LosesNoSampleWhenMessagesAreLost) {
-  Setup setup(GetParam());
-  setup.options.loss = 0.1;
-  setup.options.engine_failure = 0.03;
-  setup.options.max_delay = absl::Milliseconds(60);
-  setup.options.node.gather_deadline = absl::Milliseconds(80);
-  setup.options.node.sample_deadline = absl::Milliseconds(600);
-  setup.options.node.max_samples = 25;
-  setup.options.node.cache_bytes = 60;
-  setup.options.node.cache_time = absl::Milliseconds(300);
-  setup.options.node.share_pixels = true;
-  const Scene scene(setup.plan, GetParam(), 100);
-  SimulatedTree tree = setup.Tree();
+  Case test(GetParam());
+  test.options.loss = 0.1;
+  test.options.engine_failure = 0.03;
+  test.options.max_delay = absl::Milliseconds(60);
+  test.options.node.gather_deadline = absl::Milliseconds(80);
+  test.options.node.sample_deadline = absl::Milliseconds(600);
+  test.options.node.max_samples = 25;
+  test.options.node.cache_bytes = 60;
+  test.options.node.cache_time = absl::Milliseconds(300);
+  test.options.node.share_pixels = true;
+  const Scene scene(test.plan, GetParam(), 100);
+  SimulatedTree tree = test.Tree();
   scene.Feed(&tree, absl::Milliseconds(10));
   tree.RunUntilQuiet(absl::Seconds(20));
   EXPECT_THAT(tree.complaints(), IsEmpty());
-  for (int view = 0; view < setup.plan.views(); ++view) {
+  for (int view = 0; view < test.plan.views(); ++view) {
     EXPECT_EQ(tree.record(0, view).answers.size(), scene.inputs().size());
     EXPECT_EQ(tree.node(0, view).cached_bytes(), 0u);
   }
-  ExpectAllTruthful(setup, scene, tree);
+  ExpectAllTruthful(test, scene, tree);
 }
 
 TEST_P(Tree, LosesNoSampleWhenLinksBreakAndMend) {
-  Setup setup(GetParam());
-  setup.options.max_delay = absl::Milliseconds(20);
-  const Scene scene(setup.plan, GetParam(), 150);
-  SimulatedTree tree = setup.Tree();
+  Case test(GetParam());
+  test.options.max_delay = absl::Milliseconds(20);
+  const Scene scene(test.plan, GetParam(), 150);
+  SimulatedTree tree = test.Tree();
   scene.Feed(&tree, absl::Milliseconds(5));
   std::mt19937_64 random(GetParam());
   for (int i = 0; i < 60; ++i) {
     tree.RunUntil(tree.now() + absl::Milliseconds(random() % 20));
-    const int tier = static_cast<int>(random() % setup.plan.root_tier());
-    const int index = static_cast<int>(random() % setup.plan.tiers()[tier].nodes.size());
+    const int tier = static_cast<int>(random() % test.plan.root_tier());
+    const int index = static_cast<int>(random() % test.plan.tiers()[tier].nodes.size());
     if (random() % 2 == 0) {
       tree.CutLink(tier, index);
     } else {
@@ -214,10 +214,10 @@ TEST_P(Tree, LosesNoSampleWhenLinksBreakAndMend) {
   }
   tree.RunUntilQuiet(absl::Seconds(20));
   EXPECT_THAT(tree.complaints(), IsEmpty());
-  for (int view = 0; view < setup.plan.views(); ++view) {
+  for (int view = 0; view < test.plan.views(); ++view) {
     EXPECT_EQ(tree.record(0, view).answers.size(), scene.inputs().size());
   }
-  ExpectAllTruthful(setup, scene, tree);
+  ExpectAllTruthful(test, scene, tree);
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, Tree, ::testing::Range<uint64_t>(0, 60));
