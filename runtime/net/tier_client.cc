@@ -1,0 +1,372 @@
+#include "runtime/net/tier_client.h"
+
+#include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ddnn/v1/tier.grpc.pb.h"
+#include "runtime/net/outbox.h"
+#include "runtime/net/protocol.h"
+#include "runtime/net/status.h"
+
+namespace ddnn {
+namespace {
+
+bool IsPermanent(absl::StatusCode code, bool was_welcome) {
+  switch (code) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kUnimplemented:
+      return true;
+    case absl::StatusCode::kAlreadyExists:
+      return !was_welcome;
+    default:
+      return false;
+  }
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
+  grpc::ChannelArguments args;
+  args.SetMaxReceiveMessageSize(static_cast<int>(MaxDownBytes()));
+  // The connection is this client's alone, so its counters are too.
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
+  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // Streams wait with a backoff of their own; the channel's stays below it.
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);  // also the limit of one attempt
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), args);
+}
+
+}  // namespace
+
+class TierClient::Impl {
+ public:
+  Impl(const NetworkPlan& plan, Options options, Handler* handler)
+      : plan(plan), options(std::move(options)), handler(handler) {}
+
+  void Loop();
+  void Stop(absl::Duration limit);
+
+  // From the stream.
+  void Welcomed(Stream* stream, const std::string& peer);
+  void Done(const grpc::Status& status);
+
+  std::shared_ptr<Stream> current() {
+    std::lock_guard<std::mutex> lock(mu);
+    return stream;
+  }
+
+  const NetworkPlan& plan;
+  const Options options;
+  Handler* const handler;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::TierService::Stub> stub;
+  TcpCounters counters;
+  std::thread thread;
+
+  std::mutex mu;
+  std::condition_variable changed;
+  std::shared_ptr<Stream> stream;
+  bool stopping = false;
+  bool ready = false;
+  bool welcome = false;      // this stream
+  bool was_welcome = false;  // any stream
+  bool done = false;
+  absl::Status status;  // of the stream that is done
+
+ private:
+  absl::Status RunStream();
+};
+
+// Nothing of gRPC is called with `mu_` held: it may run the next reaction inside StartWrite.
+class TierClient::Stream : public grpc::ClientBidiReactor<v1::Up, v1::Down> {
+ public:
+  explicit Stream(Impl* client)
+      : client_(client),
+        outbox_(client->options.max_pending, client->options.max_pending_bytes) {}
+
+  void Begin(std::shared_ptr<Stream> self) {
+    self_ = std::move(self);
+    client_->stub->async()->Join(&context_, this);
+    v1::Hello* hello = out_.mutable_hello();
+    const Options& options = client_->options;
+    hello->set_protocol_version(kProtocolVersion);
+    hello->set_bundle_sha256(options.bundle_sha256);
+    hello->set_tier(client_->plan.tiers()[options.tier].name);
+    hello->set_node(options.index);
+    AddHold();  // for writes, which start outside of reactions
+    StartWrite(&out_);
+    StartRead(&in_);
+    StartCall();
+  }
+
+  void Send(v1::UpSample sample) {
+    bool full;
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      if (!welcome_ || closing_) return;
+      full = !outbox_.Add(std::move(sample));
+    }
+    if (full) {
+      spdlog::warn("{} does not read; stream broken off", client_->options.target);
+      return Cancel();
+    }
+    Pump();
+  }
+
+  void SendReady() {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      if (!welcome_ || closing_) return;
+      outbox_.SetReady();
+    }
+    Pump();
+  }
+
+  /// No more sends; with `flush`, what waits is written first.
+  void Close(bool flush) {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      closing_ = true;
+      if (!flush) outbox_.Clear();
+    }
+    Pump();
+  }
+
+  void Cancel() {
+    Close(/*flush=*/false);
+    context_.TryCancel();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Close(/*flush=*/false);
+    const absl::Status status = Handle();
+    if (!status.ok()) {
+      spdlog::warn("{}: {}", client_->options.target, status.ToString());
+      return Cancel();
+    }
+    StartRead(&in_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      writing_ = false;
+      if (!ok) closing_ = true;
+      if (!ok) outbox_.Clear();
+    }
+    Pump();
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    std::shared_ptr<Stream> self = std::move(self_);
+    client_->Done(status);
+  }
+
+ private:
+  absl::Status Handle() {
+    Handler* handler = client_->handler;
+    if (!welcome_) {
+      if (!in_.has_welcome()) return absl::InternalError("the first message is no welcome");
+      if (in_.welcome().protocol_version() != kProtocolVersion) {
+        return absl::InternalError(absl::StrCat("welcomed by protocol version ",
+                                                in_.welcome().protocol_version(), ", expected ",
+                                                kProtocolVersion));
+      }
+      {
+        std::lock_guard<std::mutex> lock(mu_);
+        welcome_ = true;
+      }
+      client_->Welcomed(this, context_.peer());
+    } else if (in_.has_welcome()) {
+      return absl::InternalError("a second welcome");
+    }
+    if (in_.start()) handler->OnStart();
+    for (const v1::SampleRef& wanted : in_.want_features()) {
+      handler->OnFeaturesWanted({wanted.stream(), wanted.sequence()});
+    }
+    for (const v1::DownAnswer& answer : in_.answer()) {
+      absl::StatusOr<Answer> decoded = FromProto(client_->plan, answer);
+      if (!decoded.ok()) return decoded.status();
+      handler->OnParentAnswer(*decoded);
+    }
+    return absl::OkStatus();
+  }
+
+  // Starts the next write, or the end. Only one thread is in here at a time; others' news are seen
+  // by the one that is.
+  void Pump() {
+    std::unique_lock<std::mutex> lock(mu_);
+    if (pumping_) return;
+    pumping_ = true;
+    while (!writing_) {
+      if (outbox_.empty()) {
+        if (!closing_) break;
+        lock.unlock();
+        StartWritesDone();
+        RemoveHold();
+        return;  // `pumping_` stays: nothing may start any more
+      }
+      outbox_.Take(&out_);
+      writing_ = true;
+      lock.unlock();
+      StartWrite(&out_);
+      lock.lock();
+    }
+    pumping_ = false;
+  }
+
+  Impl* const client_;
+  grpc::ClientContext context_;
+  std::shared_ptr<Stream> self_;  // gRPC's reference, until OnDone
+  v1::Up out_;
+  v1::Down in_;
+
+  std::mutex mu_;
+  UpOutbox outbox_;
+  bool welcome_ = false;  // written by the reading thread only
+  bool writing_ = true;   // the hello
+  bool pumping_ = false;
+  bool closing_ = false;
+};
+
+void TierClient::Impl::Welcomed(Stream* stream, const std::string& peer) {
+  counters.Attach(peer);
+  bool say_ready;
+  {
+    std::lock_guard<std::mutex> lock(mu);
+    welcome = was_welcome = true;
+    changed.notify_all();
+  }
+  spdlog::info("joined {}", options.target);
+  handler->OnParentUp();
+  {
+    std::lock_guard<std::mutex> lock(mu);
+    say_ready = ready;
+  }
+  if (say_ready) stream->SendReady();
+}
+
+void TierClient::Impl::Done(const grpc::Status& grpc_status) {
+  std::lock_guard<std::mutex> lock(mu);
+  done = true;
+  status = FromGrpc(grpc_status);
+  changed.notify_all();
+}
+
+// One stream from its hello to its end.
+absl::Status TierClient::Impl::RunStream() {
+  auto next = std::make_shared<Stream>(this);
+  std::unique_lock<std::mutex> lock(mu);
+  if (stopping) return absl::CancelledError("stopping");
+  welcome = done = false;
+  stream = next;
+  lock.unlock();
+  next->Begin(next);
+  lock.lock();
+  changed.wait_for(lock, absl::ToChronoMilliseconds(options.welcome_limit),
+                   [this] { return welcome || done; });
+  if (!welcome && !done) {
+    lock.unlock();
+    next->Cancel();
+    lock.lock();
+  }
+  changed.wait(lock, [this] { return done; });
+  stream.reset();
+  const bool was_up = welcome;
+  const absl::Status ended = status;
+  lock.unlock();
+  counters.Release();
+  if (was_up) handler->OnParentGone();
+  return ended;
+}
+
+void TierClient::Impl::Loop() {
+  std::mt19937_64 random(options.seed);
+  absl::Duration backoff = options.min_backoff;
+  while (true) {
+    const absl::Status ended = RunStream();
+    std::unique_lock<std::mutex> lock(mu);
+    if (stopping) return;
+    if (IsPermanent(ended.code(), was_welcome)) {
+      lock.unlock();
+      handler->OnRefused(absl::Status(
+          ended.code(), absl::StrCat("refused by ", options.target, ": ", ended.message())));
+      return;
+    }
+    if (welcome) {
+      spdlog::warn("lost {}: {}", options.target, ended.ToString());
+      backoff = options.min_backoff;
+    } else {
+      spdlog::debug("cannot join {}: {}", options.target, ended.ToString());
+    }
+    // Between half and the whole of it, so that siblings do not all come back at once.
+    const double share = 0.5 + 0.5 * std::uniform_real_distribution<double>(0, 1)(random);
+    changed.wait_for(lock, absl::ToChronoMicroseconds(backoff * share),
+                     [this] { return stopping; });
+    if (stopping) return;
+    backoff = std::min(backoff * 2, options.max_backoff);
+  }
+}
+
+void TierClient::Impl::Stop(absl::Duration limit) {
+  std::shared_ptr<Stream> last;
+  {
+    std::lock_guard<std::mutex> lock(mu);
+    stopping = true;
+    last = stream;
+    changed.notify_all();
+  }
+  if (last != nullptr) {
+    last->Close(/*flush=*/true);
+    std::unique_lock<std::mutex> lock(mu);
+    const bool in_time = changed.wait_for(lock, absl::ToChronoMilliseconds(limit),
+                                          [this, &last] { return done || stream != last; });
+    lock.unlock();
+    if (!in_time) last->Cancel();
+  }
+  if (thread.joinable()) thread.join();
+}
+
+TierClient::TierClient(const NetworkPlan& plan, Options options, Handler* handler)
+    : impl_(std::make_unique<Impl>(plan, std::move(options), handler)) {}
+
+TierClient::~TierClient() { Stop(absl::ZeroDuration()); }
+
+void TierClient::Start() {
+  impl_->channel = MakeChannel(impl_->options.target);
+  impl_->stub = v1::TierService::NewStub(impl_->channel);
+  impl_->thread = std::thread([this] { impl_->Loop(); });
+}
+
+void TierClient::Send(v1::UpSample sample) {
+  auto stream = impl_->current();
+  if (stream != nullptr) stream->Send(std::move(sample));
+}
+
+void TierClient::SendReady() {
+  {
+    std::lock_guard<std::mutex> lock(impl_->mu);
+    impl_->ready = true;
+  }
+  auto stream = impl_->current();
+  if (stream != nullptr) stream->SendReady();
+}
+
+void TierClient::Stop(absl::Duration limit) { impl_->Stop(limit); }
+
+WireCounters TierClient::wire() const { return impl_->counters.Read(); }
+
+}  // namespace ddnn

@@ -1,0 +1,395 @@
+#include "runtime/net/tier_server.h"
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "ddnn/v1/tier.grpc.pb.h"
+#include "runtime/net/outbox.h"
+#include "runtime/net/protocol.h"
+#include "runtime/net/status.h"
+
+namespace ddnn {
+
+// What the streams share. Streams end (OnDone) before it does: Shutdown waits for them.
+struct TierServer::State {
+  State(const NetworkPlan& plan, Options options, Handler* handler)
+      : plan(plan),
+        options(std::move(options)),
+        handler(handler),
+        max_message(MaxUpBytes(plan, this->options.tier, this->options.index)),
+        place(plan.node(this->options.tier, this->options.index).children.size()) {}
+
+  std::string ChildName(int child) const {
+    return NodeName(plan, options.tier - 1,
+                    plan.node(options.tier, options.index).children[child]);
+  }
+
+  const NetworkPlan& plan;
+  const Options options;
+  Handler* const handler;
+  const size_t max_message;
+  std::unique_ptr<Service> service;
+  std::atomic<uint64_t> refused{0}, malformed{0}, cut_off{0};
+
+  std::mutex mu;
+  std::condition_variable changed;
+  std::vector<std::shared_ptr<Stream>> place;  // by child slot
+  std::set<Stream*> live;                      // until OnDone
+  bool closed = false;
+};
+
+// One child's stream. Nothing of gRPC is called with `mu_` held: it may run the next reaction
+// inside StartWrite, on the same thread.
+class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
+                           public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(State* state, grpc::CallbackServerContext* context)
+      : state_(state),
+        context_(context),
+        peer_(context->peer()),
+        outbox_(state->options.max_pending) {}
+
+  void Begin() {
+    self_ = shared_from_this();
+    std::weak_ptr<Stream> weak = self_;
+    hello_alarm_.Set(
+        std::chrono::system_clock::now() + absl::ToChronoMilliseconds(state_->options.hello_limit),
+        [weak](bool due) {
+          auto stream = weak.lock();
+          if (due && stream != nullptr) stream->HelloOverdue();
+        });
+    StartRead(&in_);
+  }
+
+  const std::string& peer() const { return peer_; }
+
+  template <typename Item>
+  void Send(Item&& item) {
+    bool full;
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      if (closing_) return;
+      full = !outbox_.Add(std::forward<Item>(item));
+    }
+    if (full) return CutOff();
+    Pump();
+  }
+
+  void SendStart() {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      if (closing_) return;
+      outbox_.SetStart();
+    }
+    Pump();
+  }
+
+  /// Ends the stream; with `flush`, when all that waits has been written.
+  void Close(const absl::Status& status, bool flush = false) {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      if (closing_) return;
+      closing_ = true;
+      flush_ = flush;
+      status_ = status;
+      if (!flush) outbox_.Clear();
+    }
+    hello_alarm_.Cancel();
+    Leave();
+    Pump();
+  }
+
+  void Cancel() { context_->TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Close(absl::CancelledError("the child hung up"));
+    const absl::Status status = Handle();
+    if (!status.ok()) {
+      spdlog::warn("{}: {}", Who(), status.ToString());
+      return Close(status);
+    }
+    StartRead(&in_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      writing_ = false;
+      if (!ok) outbox_.Clear();
+    }
+    if (!ok) Close(absl::CancelledError("the child hung up"));
+    Pump();
+  }
+
+  void OnCancel() override { Close(absl::CancelledError("the child hung up")); }
+
+  void OnDone() override {
+    State* state = state_;
+    std::shared_ptr<Stream> self = std::move(self_);
+    std::lock_guard<std::mutex> lock(state->mu);
+    state->live.erase(this);
+    state->changed.notify_all();
+  }
+
+ private:
+  std::string Who() const { return child_ < 0 ? peer_ : state_->ChildName(child_); }
+
+  absl::Status Handle() {
+    const size_t bytes = in_.ByteSizeLong();
+    absl::Status status;
+    if (bytes > state_->max_message) {
+      status = absl::InvalidArgumentError(
+          absl::StrCat("message of ", bytes, " bytes, the spec allows ", state_->max_message));
+    } else if (child_ < 0) {
+      return HandleHello();
+    } else if (in_.has_hello()) {
+      status = absl::InvalidArgumentError("a second hello");
+    } else if (in_.sample_size() > kMaxPerMessage) {
+      status = absl::InvalidArgumentError(absl::StrCat("message with ", in_.sample_size(),
+                                                       " samples, at most ", kMaxPerMessage));
+    } else {
+      status = HandleSamples();
+    }
+    if (!status.ok()) ++state_->malformed;
+    return status;
+  }
+
+  absl::Status HandleSamples() {
+    const NodePlan& parent = state_->plan.node(state_->options.tier, state_->options.index);
+    // All are checked before the first is acted on: a message counts whole or not at all.
+    for (v1::UpSample& sample : *in_.mutable_sample()) {
+      absl::Status status =
+          CheckUpSample(state_->plan, parent.tier - 1, parent.children[child_], &sample);
+      if (!status.ok()) return status;
+    }
+    if (in_.ready()) state_->handler->OnChildReady(child_);
+    for (v1::UpSample& sample : *in_.mutable_sample()) {
+      absl::Status status = state_->handler->OnSample(child_, std::move(sample));
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status HandleHello() {
+    absl::StatusOr<int> child = TakePlace();
+    if (!child.ok()) {
+      ++state_->refused;
+      return child.status();
+    }
+    hello_alarm_.Cancel();
+    spdlog::info("{} joined from {}", Who(), peer_);
+    state_->handler->OnChildJoined(child_);
+    {
+      std::lock_guard<std::mutex> lock(state_->mu);
+      joined_ = true;
+    }
+    bool closing;
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      closing = closing_;
+    }
+    // It may have ended while it joined, when there was nothing to leave yet.
+    if (closing) {
+      Leave();
+      return absl::OkStatus();
+    }
+    Pump();
+    if (in_.ready()) state_->handler->OnChildReady(child_);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<int> TakePlace() {
+    if (!in_.has_hello() || in_.sample_size() > 0) {
+      return absl::InvalidArgumentError("the first message must be a hello, and only that");
+    }
+    const Options& options = state_->options;
+    absl::StatusOr<int> child =
+        CheckHello(state_->plan, options.tier, options.index, options.bundle_sha256, in_.hello());
+    if (!child.ok()) return child;
+    std::lock_guard<std::mutex> lock(state_->mu);
+    if (state_->closed) return absl::UnavailableError("the parent is shutting down");
+    std::shared_ptr<Stream>& place = state_->place[*child];
+    if (place != nullptr) {
+      return absl::AlreadyExistsError(absl::StrCat("the place of ", state_->ChildName(*child),
+                                                   " is taken by ", place->peer()));
+    }
+    {
+      // Before anyone can find this stream: nothing may be written before the welcome.
+      std::lock_guard<std::mutex> own_lock(mu_);
+      outbox_.SetWelcome();
+    }
+    place = shared_from_this();
+    child_ = *child;
+    return child;
+  }
+
+  // Gives the place free, once; the handler hears it before anyone else can take it.
+  void Leave() {
+    {
+      std::lock_guard<std::mutex> lock(state_->mu);
+      if (!joined_ || left_) return;
+      left_ = true;
+    }
+    spdlog::info("{} is gone", Who());
+    state_->handler->OnChildGone(child_);
+    std::lock_guard<std::mutex> lock(state_->mu);
+    state_->place[child_].reset();
+  }
+
+  void HelloOverdue() {
+    {
+      std::lock_guard<std::mutex> lock(state_->mu);
+      if (child_ >= 0) return;
+    }
+    Close(absl::DeadlineExceededError("no hello"));
+  }
+
+  void CutOff() {
+    ++state_->cut_off;
+    spdlog::warn("{} does not read; cut off", Who());
+    Close(absl::ResourceExhaustedError(absl::StrCat(
+        "the child does not read: ", state_->options.max_pending, " messages wait for it")));
+    // A status would wait behind the unread bytes.
+    Cancel();
+  }
+
+  // Starts the next write, or the end. Only one thread is in here at a time; others' news are seen
+  // by the one that is.
+  void Pump() {
+    std::unique_lock<std::mutex> lock(mu_);
+    if (pumping_) return;
+    pumping_ = true;
+    while (true) {
+      const bool flushed = !flush_ || (outbox_.empty() && !writing_);
+      if (closing_ && flushed) {
+        const grpc::Status status = ToGrpc(status_);
+        lock.unlock();
+        Finish(status);
+        return;  // `pumping_` stays: nothing may start any more
+      }
+      if (writing_ || outbox_.empty()) break;
+      outbox_.Take(&out_);
+      writing_ = true;
+      lock.unlock();
+      StartWrite(&out_);
+      lock.lock();
+    }
+    pumping_ = false;
+  }
+
+  State* const state_;
+  grpc::CallbackServerContext* const context_;
+  const std::string peer_;
+  std::shared_ptr<Stream> self_;  // gRPC's reference, until OnDone
+  grpc::Alarm hello_alarm_;
+  v1::Up in_;
+  v1::Down out_;
+  int child_ = -1;     // written once, with State::mu held, by the reading thread
+  bool joined_ = false;  // these two guarded by State::mu
+  bool left_ = false;
+
+  std::mutex mu_;
+  DownOutbox outbox_;
+  bool writing_ = false;
+  bool pumping_ = false;
+  bool closing_ = false;
+  bool flush_ = false;
+  absl::Status status_;
+};
+
+class TierServer::Service : public v1::TierService::CallbackService {
+ public:
+  explicit Service(State* state) : state_(state) {}
+
+  grpc::ServerBidiReactor<v1::Up, v1::Down>* Join(grpc::CallbackServerContext* context) override {
+    auto stream = std::make_shared<Stream>(state_, context);
+    bool closed;
+    {
+      std::lock_guard<std::mutex> lock(state_->mu);
+      closed = state_->closed;
+      state_->live.insert(stream.get());
+    }
+    stream->Begin();
+    if (closed) stream->Close(absl::UnavailableError("the parent is shutting down"));
+    return stream.get();
+  }
+
+ private:
+  State* const state_;
+};
+
+TierServer::TierServer(const NetworkPlan& plan, Options options, Handler* handler)
+    : state_(std::make_unique<State>(plan, std::move(options), handler)) {
+  state_->service = std::make_unique<Service>(state_.get());
+}
+
+TierServer::~TierServer() { Shutdown(absl::ZeroDuration()); }
+
+grpc::Service* TierServer::service() { return state_->service.get(); }
+
+namespace {
+
+template <typename State>
+auto Find(State* state, int child) {
+  std::lock_guard<std::mutex> lock(state->mu);
+  return state->place[child];
+}
+
+}  // namespace
+
+void TierServer::SendWanted(int child, SampleKey sample) {
+  auto stream = Find(state_.get(), child);
+  if (stream == nullptr) return;
+  v1::SampleRef wanted;
+  wanted.set_sequence(sample.sequence);
+  wanted.set_stream(sample.stream);
+  stream->Send(wanted);
+}
+
+void TierServer::SendAnswer(int child, const Answer& answer) {
+  auto stream = Find(state_.get(), child);
+  if (stream != nullptr) stream->Send(ToProto(answer));
+}
+
+void TierServer::SendStart(int child) {
+  auto stream = Find(state_.get(), child);
+  if (stream != nullptr) stream->SendStart();
+}
+
+void TierServer::Shutdown(absl::Duration limit) {
+  std::vector<std::shared_ptr<Stream>> streams;
+  {
+    std::lock_guard<std::mutex> lock(state_->mu);
+    state_->closed = true;
+    for (Stream* stream : state_->live) {
+      if (auto shared = stream->weak_from_this().lock()) streams.push_back(std::move(shared));
+    }
+  }
+  for (const auto& stream : streams) {
+    stream->Close(absl::UnavailableError("the parent is shutting down"), /*flush=*/true);
+  }
+  auto none_left = [this] { return state_->live.empty(); };
+  std::unique_lock<std::mutex> lock(state_->mu);
+  if (state_->changed.wait_for(lock, absl::ToChronoMilliseconds(limit), none_left)) return;
+  lock.unlock();
+  for (const auto& stream : streams) stream->Cancel();
+  streams.clear();
+  lock.lock();
+  state_->changed.wait(lock, none_left);
+}
+
+TierServer::Counters TierServer::counters() const {
+  return {state_->refused, state_->malformed, state_->cut_off};
+}
+
+}  // namespace ddnn
