@@ -104,10 +104,9 @@ absl::StatusOr<int> CheckHello(const NetworkPlan& plan, int tier, int index,
   const auto& children = node.children;
   const auto place = std::find(children.begin(), children.end(), hello.node());
   if (place == children.end()) {
-    return absl::OutOfRangeError(
-        absl::StrCat("node ", hello.node(), " of tier \"", hello.tier(), "\" is not a child of ",
-                     NodeName(plan, tier, index), "; its children are ",
-                     absl::StrJoin(children, ", ")));
+    return absl::OutOfRangeError(absl::StrCat(
+        "node ", hello.node(), " of tier \"", hello.tier(), "\" is not a child of ",
+        NodeName(plan, tier, index), "; its children are ", absl::StrJoin(children, ", ")));
   }
   return static_cast<int>(place - children.begin());
 }
@@ -130,8 +129,8 @@ absl::Status CheckUpSample(const NetworkPlan& plan, int tier, int index, v1::UpS
   }
   const size_t score_bytes = 4 * static_cast<size_t>(plan.classes());
   if (scores && sample->scores().size() != score_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, ": scores have ", sample->scores().size(), " bytes, expected ", score_bytes));
+    return absl::InvalidArgumentError(absl::StrCat(name, ": scores have ", sample->scores().size(),
+                                                   " bytes, expected ", score_bytes));
   }
   const size_t feature_bytes = PackedSize(node.features);
   if (features && sample->features().size() != feature_bytes) {
@@ -172,8 +171,8 @@ v1::DownAnswer ToProto(const Answer& answer) {
 
 absl::StatusOr<Answer> FromProto(const NetworkPlan& plan, const v1::DownAnswer& answer) {
   if (answer.class_index() >= static_cast<uint32_t>(plan.classes())) {
-    return absl::InvalidArgumentError(absl::StrCat("answer: class ", answer.class_index(),
-                                                   ", the network has ", plan.classes()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("answer: class ", answer.class_index(), ", the network has ", plan.classes()));
   }
   if (answer.exit() >= plan.exits().size()) {
     return absl::InvalidArgumentError(

@@ -23,7 +23,8 @@ absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   int code = status.error_code();
   if (code < 1 || code > 16) code = static_cast<int>(absl::StatusCode::kUnknown);
-  return absl::Status(static_cast<absl::StatusCode>(code), CutText(status.error_message(), kMaxStatusMessage));
+  return absl::Status(static_cast<absl::StatusCode>(code),
+                      CutText(status.error_message(), kMaxStatusMessage));
 }
 
 }  // namespace ddnn

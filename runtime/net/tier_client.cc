@@ -94,8 +94,7 @@ class TierClient::Impl {
 class TierClient::Stream : public grpc::ClientBidiReactor<v1::Up, v1::Down> {
  public:
   explicit Stream(Impl* client)
-      : client_(client),
-        outbox_(client->options.max_pending, client->options.max_pending_bytes) {}
+      : client_(client), outbox_(client->options.max_pending, client->options.max_pending_bytes) {}
 
   void Begin(std::shared_ptr<Stream> self) {
     self_ = std::move(self);

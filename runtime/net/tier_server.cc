@@ -30,8 +30,7 @@ struct TierServer::State {
         place(plan.node(this->options.tier, this->options.index).children.size()) {}
 
   std::string ChildName(int child) const {
-    return NodeName(plan, options.tier - 1,
-                    plan.node(options.tier, options.index).children[child]);
+    return NodeName(plan, options.tier - 1, plan.node(options.tier, options.index).children[child]);
   }
 
   const NetworkPlan& plan;
@@ -155,8 +154,8 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     } else if (in_.has_hello()) {
       status = absl::InvalidArgumentError("a second hello");
     } else if (in_.sample_size() > kMaxPerMessage) {
-      status = absl::InvalidArgumentError(absl::StrCat("message with ", in_.sample_size(),
-                                                       " samples, at most ", kMaxPerMessage));
+      status = absl::InvalidArgumentError(
+          absl::StrCat("message with ", in_.sample_size(), " samples, at most ", kMaxPerMessage));
     } else {
       status = HandleSamples();
     }
@@ -220,8 +219,8 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     if (state_->closed) return absl::UnavailableError("the parent is shutting down");
     std::shared_ptr<Stream>& place = state_->place[*child];
     if (place != nullptr) {
-      return absl::AlreadyExistsError(absl::StrCat("the place of ", state_->ChildName(*child),
-                                                   " is taken by ", place->peer()));
+      return absl::AlreadyExistsError(
+          absl::StrCat("the place of ", state_->ChildName(*child), " is taken by ", place->peer()));
     }
     {
       // Before anyone can find this stream: nothing may be written before the welcome.
@@ -294,7 +293,7 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   grpc::Alarm hello_alarm_;
   v1::Up in_;
   v1::Down out_;
-  int child_ = -1;     // written once, with State::mu held, by the reading thread
+  int child_ = -1;       // written once, with State::mu held, by the reading thread
   bool joined_ = false;  // these two guarded by State::mu
   bool left_ = false;
 

@@ -1,0 +1,663 @@
+#include "runtime/net/node_host.h"
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "runtime/net/listener.h"
+#include "runtime/net/protocol.h"
+#include "runtime/net/tier_client.h"
+#include "runtime/net/tier_server.h"
+#include "runtime/node/executor.h"
+
+namespace ddnn {
+namespace {
+
+// Besides the policy's actions: what the readiness barrier wants said.
+struct TellReady {};
+struct TellStart {
+  int child = 0;
+};
+struct TellTreeReady {};
+using Task = std::variant<Action, TellReady, TellStart, TellTreeReady>;
+
+template <typename... F>
+struct Overload : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Overload(F...) -> Overload<F...>;
+
+std::function<absl::Time()> SteadyClock() {
+  const absl::Time start = absl::Now();
+  const auto steady_start = std::chrono::steady_clock::now();
+  return [start, steady_start] {
+    return start + absl::FromChrono(std::chrono::steady_clock::now() - steady_start);
+  };
+}
+
+v1::UpSample Message(SampleKey key) {
+  v1::UpSample sample;
+  sample.set_sequence(key.sequence);
+  sample.set_stream(key.stream);
+  return sample;
+}
+
+uint32_t Milliseconds(absl::Duration duration) {
+  // 0 would say "unknown".
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, 1 << 30));
+}
+
+absl::Status CheckOptions(const NetworkPlan& plan, const NodeHost::Options& options) {
+  const int tier = options.node.tier;
+  if (tier < 0 || tier > plan.root_tier()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tier ", tier, ": the network has ", plan.root_tier() + 1, " tiers"));
+  }
+  const int nodes = static_cast<int>(plan.tiers()[tier].nodes.size());
+  if (options.node.index < 0 || options.node.index >= nodes) {
+    return absl::InvalidArgumentError(absl::StrCat("node ", options.node.index, " of tier \"",
+                                                   plan.tiers()[tier].name, "\": expected 0 to ",
+                                                   nodes - 1));
+  }
+  if (tier == plan.root_tier() && !options.parent.empty()) {
+    return absl::InvalidArgumentError("parent: the root has none");
+  }
+  if (tier < plan.root_tier() && options.parent.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("parent: ", NodeName(plan, tier, options.node.index), " needs one"));
+  }
+  if (tier > 0 && options.listen.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("listen: ", NodeName(plan, tier, options.node.index),
+                     " needs an address for its children"));
+  }
+  if (tier == 0 && !options.listen.empty()) {
+    return absl::InvalidArgumentError("listen: a device has no children");
+  }
+  if (options.max_batch < 1 || options.max_queue < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("max_batch ", options.max_batch, ", max_queue ",
+                                                   options.max_queue, ": expected at least 1"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
+ public:
+  Impl(const Bundle& bundle, Options options, NodeObserver* observer);
+
+  absl::Status Start(const Bundle& bundle, EngineFactory factory,
+                     std::vector<grpc::Service*> extra_services);
+  absl::Status Offer(SampleKey sample, std::string pixels);
+  absl::Status OfferAbsent(SampleKey sample);
+  void OfferShed(SampleKey sample, const std::string& reason);
+  void Poke();
+  void Drain(absl::Duration limit);
+  void Stop();
+  v1::NodeStats Stats() const;
+
+  // From the children.
+  void OnChildJoined(int child) override;
+  void OnChildGone(int child) override;
+  void OnChildReady(int child) override;
+  absl::Status OnSample(int child, v1::UpSample sample) override;
+
+  // From the parent.
+  void OnParentUp() override;
+  void OnParentGone() override;
+  void OnFeaturesWanted(SampleKey sample) override;
+  void OnParentAnswer(const Answer& answer) override;
+  void OnStart() override;
+  void OnRefused(const absl::Status& why) override { observer_->OnRefused(why); }
+
+  template <typename F>
+  auto Locked(F&& read) const {
+    std::lock_guard<std::mutex> lock(mu_);
+    return read();
+  }
+
+  bool root() const { return options_.node.tier == plan_.root_tier(); }
+  absl::Status NotADevice() const;
+  absl::Status DispatchLocked(int child, v1::UpSample sample, absl::Time now,
+                              std::vector<Action>* actions);
+  void ShedLocked(SampleKey sample, const std::string& reason, std::vector<int> children);
+  void TreeReadyLocked();
+
+  template <typename F>
+  void Event(F&& event);
+  void QueueLocked(std::vector<Action> actions);
+  void CarryOut(std::unique_lock<std::mutex>* lock);
+  void Do(Task task);
+  void Do(Action action);
+  void Run(RunSection run);
+  void Run(RunScores run);
+  void Give(const GiveAnswer& give);
+  void TimerLoop();
+
+  const NetworkPlan plan_;
+  Options options_;
+  NodeObserver* const observer_;
+  const bool manual_clock_;
+  int port_ = 0;
+
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<TierServer> tier_server_;  // outlives server_, which calls it
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<TierClient> client_;
+  std::thread timer_;
+
+  mutable std::mutex mu_;
+  Node node_;
+  std::deque<Task> queue_;
+  bool carrying_ = false;            // a thread is carrying out the queue
+  std::condition_variable settled_;  // nothing queued, nothing carried out
+  std::condition_variable timer_changed_;
+  absl::Time timer_armed_ = absl::InfiniteFuture();
+  bool timer_stopping_ = false;
+  bool draining_ = false;
+  bool stopped_ = false;
+  bool parent_up_ = false;
+  bool tree_ready_ = false;
+  std::vector<bool> child_here_, child_ready_;
+  absl::flat_hash_set<SampleKey> open_;  // entered and not ended
+  uint64_t shed_here_ = 0;               // before the policy saw them
+  std::map<std::string, uint32_t> shed_reason_;
+};
+
+NodeHost::Impl::Impl(const Bundle& bundle, Options options, NodeObserver* observer)
+    : plan_(bundle.plan),
+      options_(std::move(options)),
+      observer_(observer),
+      manual_clock_(options_.now != nullptr),
+      node_(plan_, options_.node) {
+  if (!manual_clock_) options_.now = SteadyClock();
+  const size_t children = plan_.node(options_.node.tier, options_.node.index).children.size();
+  child_here_.assign(children, false);
+  child_ready_.assign(children, false);
+}
+
+absl::Status NodeHost::Impl::Start(const Bundle& bundle, EngineFactory factory,
+                                   std::vector<grpc::Service*> extra_services) {
+  const int tier = options_.node.tier, index = options_.node.index;
+  const auto section = bundle.sections.find({tier, index});
+  if (section == bundle.sections.end()) {
+    return absl::NotFoundError(absl::StrCat("the bundle was loaded without the section of ",
+                                            NodeName(plan_, tier, index)));
+  }
+  absl::StatusOr<std::unique_ptr<Engine>> engine = factory(plan_, section->second);
+  if (!engine.ok()) return engine.status();
+  Executor::Options executor_options;
+  executor_options.max_batch = options_.max_batch;
+  executor_options.max_queue = options_.max_queue;
+  executor_ = std::make_unique<Executor>(*std::move(engine), executor_options);
+
+  if (!root()) {
+    TierClient::Options client;
+    client.target = options_.parent;
+    client.tier = tier;
+    client.index = index;
+    client.bundle_sha256 = bundle.sha256;
+    client.min_backoff = options_.min_backoff;
+    client.max_backoff = options_.max_backoff;
+    client.seed = options_.seed != 0 ? options_.seed : 1 + tier * 1000 + index;
+    client_ = std::make_unique<TierClient>(plan_, client, this);
+  }
+  if (tier > 0) {
+    TierServer::Options server;
+    server.tier = tier;
+    server.index = index;
+    server.bundle_sha256 = bundle.sha256;
+    tier_server_ = std::make_unique<TierServer>(plan_, server, this);
+    size_t limit = MaxUpBytes(plan_, tier, index);
+    // Pictures of all views of one sample may come in one question.
+    if (!extra_services.empty()) {
+      limit = std::max(
+          limit, static_cast<size_t>(plan_.views()) * (plan_.view_shape().size() + 32) + 1024);
+    }
+    std::vector<grpc::Service*> services = std::move(extra_services);
+    services.push_back(tier_server_->service());
+    absl::StatusOr<Listener> listener = Listen(options_.listen, limit, services);
+    if (!listener.ok()) return listener.status();
+    server_ = std::move(listener->server);
+    port_ = listener->port;
+  } else if (root()) {
+    tree_ready_ = true;
+  } else {
+    client_->SendReady();
+  }
+  if (client_ != nullptr) client_->Start();
+  if (!manual_clock_) timer_ = std::thread([this] { TimerLoop(); });
+  return absl::OkStatus();
+}
+
+// ---- Events, one at a time ----
+
+template <typename F>
+void NodeHost::Impl::Event(F&& event) {
+  std::unique_lock<std::mutex> lock(mu_);
+  std::vector<Action> actions;
+  event(options_.now(), &actions);
+  QueueLocked(std::move(actions));
+  if (node_.NextDeadline() < timer_armed_) timer_changed_.notify_all();
+  CarryOut(&lock);
+}
+
+void NodeHost::Impl::QueueLocked(std::vector<Action> actions) {
+  for (Action& action : actions) {
+    const auto* give = std::get_if<GiveAnswer>(&action);
+    if (give != nullptr && !give->repeated) {
+      open_.erase(give->answer.sample);
+      if (give->answer.outcome == Outcome::kShed) ++shed_reason_[give->answer.reason];
+    }
+    queue_.emplace_back(std::move(action));
+  }
+}
+
+// Whoever finds the queue unattended works it off, others' tasks too; so the order is kept and no
+// lock is held while something is sent.
+void NodeHost::Impl::CarryOut(std::unique_lock<std::mutex>* lock) {
+  if (carrying_) return;
+  carrying_ = true;
+  while (!queue_.empty()) {
+    std::deque<Task> tasks;
+    tasks.swap(queue_);
+    lock->unlock();
+    for (Task& task : tasks) Do(std::move(task));
+    lock->lock();
+  }
+  carrying_ = false;
+  settled_.notify_all();
+}
+
+void NodeHost::Impl::TimerLoop() {
+  std::unique_lock<std::mutex> lock(mu_);
+  while (!timer_stopping_) {
+    const absl::Time now = options_.now();
+    timer_armed_ = node_.NextDeadline();
+    if (timer_armed_ > now) {
+      if (timer_armed_ == absl::InfiniteFuture()) {
+        timer_changed_.wait(lock);
+      } else {
+        // Not finer than a millisecond: what is due about the same time is done together.
+        const absl::Duration wait = std::max(timer_armed_ - now, absl::Milliseconds(1));
+        timer_changed_.wait_for(lock, absl::ToChronoNanoseconds(wait));
+      }
+      continue;
+    }
+    std::vector<Action> actions;
+    node_.OnTime(now, &actions);
+    QueueLocked(std::move(actions));
+    CarryOut(&lock);
+  }
+}
+
+void NodeHost::Impl::Poke() {
+  Event([this](absl::Time now, std::vector<Action>* actions) { node_.OnTime(now, actions); });
+}
+
+// ---- From the camera ----
+
+absl::Status NodeHost::Impl::NotADevice() const {
+  if (options_.node.tier == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(NodeName(plan_, options_.node.tier, options_.node.index), " has no camera"));
+}
+
+absl::Status NodeHost::Impl::Offer(SampleKey sample, std::string pixels) {
+  absl::Status status = NotADevice();
+  if (!status.ok()) return status;
+  Event([&](absl::Time now, std::vector<Action>* actions) {
+    if (draining_) return ShedLocked(sample, "draining", {});
+    open_.insert(sample);
+    const uint64_t view = plan_.node(0, options_.node.index).views;
+    status = node_.OnChildFeatures(0, sample, std::move(pixels), view, now, actions);
+    if (!status.ok()) open_.erase(sample);
+  });
+  return status;
+}
+
+absl::Status NodeHost::Impl::OfferAbsent(SampleKey sample) {
+  absl::Status status = NotADevice();
+  if (!status.ok()) return status;
+  Event([&](absl::Time now, std::vector<Action>* actions) {
+    if (draining_) return ShedLocked(sample, "draining", {});
+    open_.insert(sample);
+    status = node_.OnChildAbsent(0, sample, now, actions);
+    if (!status.ok()) open_.erase(sample);
+  });
+  return status;
+}
+
+void NodeHost::Impl::OfferShed(SampleKey sample, const std::string& reason) {
+  Event([&](absl::Time, std::vector<Action>* actions) {
+    ShedLocked(sample, reason, {});
+    if (parent_up_) actions->push_back(SendAbsent{sample});
+  });
+}
+
+// Ends a sample that the policy does not get to see.
+void NodeHost::Impl::ShedLocked(SampleKey sample, const std::string& reason,
+                                std::vector<int> children) {
+  GiveAnswer give;
+  give.answer.sample = sample;
+  give.answer.outcome = Outcome::kShed;
+  give.answer.reason = reason;
+  give.children = std::move(children);
+  ++shed_here_;
+  std::vector<Action> actions;
+  actions.push_back(std::move(give));
+  QueueLocked(std::move(actions));
+}
+
+// ---- From the children ----
+
+void NodeHost::Impl::OnChildJoined(int child) {
+  Event([&](absl::Time now, std::vector<Action>*) {
+    child_here_[child] = true;
+    node_.OnChildJoined(child, now);
+    if (tree_ready_) queue_.emplace_back(TellStart{child});
+  });
+}
+
+void NodeHost::Impl::OnChildGone(int child) {
+  Event([&](absl::Time now, std::vector<Action>* actions) {
+    child_here_[child] = child_ready_[child] = false;
+    node_.OnChildGone(child, now, actions);
+  });
+}
+
+void NodeHost::Impl::OnChildReady(int child) {
+  Event([&](absl::Time, std::vector<Action>*) {
+    child_ready_[child] = child_here_[child];
+    const bool all =
+        std::find(child_ready_.begin(), child_ready_.end(), false) == child_ready_.end();
+    if (!all) return;
+    if (root()) {
+      TreeReadyLocked();
+    } else {
+      queue_.emplace_back(TellReady{});
+    }
+  });
+}
+
+void NodeHost::Impl::TreeReadyLocked() {
+  if (std::exchange(tree_ready_, true)) return;
+  for (size_t child = 0; child < child_here_.size(); ++child) {
+    if (child_here_[child]) queue_.emplace_back(TellStart{static_cast<int>(child)});
+  }
+  queue_.emplace_back(TellTreeReady{});
+}
+
+absl::Status NodeHost::Impl::OnSample(int child, v1::UpSample sample) {
+  absl::Status status;
+  Event([&](absl::Time now, std::vector<Action>* actions) {
+    const SampleKey key{sample.stream(), sample.sequence()};
+    const bool only_pixels =
+        !sample.absent() && sample.scores().empty() && sample.features().empty();
+    if (draining_ && !only_pixels && !open_.contains(key)) {
+      return ShedLocked(key, "draining", {child});
+    }
+    const uint64_t entered = node_.counters().entered;
+    status = DispatchLocked(child, std::move(sample), now, actions);
+    if (node_.counters().entered != entered) open_.insert(key);
+  });
+  return status;
+}
+
+absl::Status NodeHost::Impl::DispatchLocked(int child, v1::UpSample sample, absl::Time now,
+                                            std::vector<Action>* actions) {
+  const SampleKey key{sample.stream(), sample.sequence()};
+  const absl::Duration left = sample.time_left_ms() == 0
+                                  ? absl::InfiniteDuration()
+                                  : absl::Milliseconds(sample.time_left_ms());
+  absl::Status status;
+  if (sample.absent()) status = node_.OnChildAbsent(child, key, now, actions, left);
+  if (status.ok() && !sample.scores().empty()) {
+    status =
+        node_.OnChildScores(child, key, sample.scores(), sample.presence(), now, actions, left);
+  }
+  if (status.ok() && !sample.features().empty()) {
+    status = node_.OnChildFeatures(child, key, std::move(*sample.mutable_features()),
+                                   sample.presence(), now, actions, left);
+  }
+  if (status.ok() && !sample.pixels().empty()) {
+    std::vector<std::pair<int, std::string>> pixels;
+    for (v1::ViewPixels& view : *sample.mutable_pixels()) {
+      pixels.emplace_back(view.view(), std::move(*view.mutable_pixels()));
+    }
+    status = node_.OnChildPixels(child, key, std::move(pixels), now, actions);
+  }
+  return status;
+}
+
+// ---- From the parent ----
+
+void NodeHost::Impl::OnParentUp() {
+  Event([&](absl::Time now, std::vector<Action>*) {
+    parent_up_ = true;
+    node_.OnParentUp(now);
+  });
+}
+
+void NodeHost::Impl::OnParentGone() {
+  Event([&](absl::Time now, std::vector<Action>* actions) {
+    parent_up_ = false;
+    node_.OnParentGone(now, actions);
+  });
+}
+
+void NodeHost::Impl::OnFeaturesWanted(SampleKey sample) {
+  Event([&](absl::Time now, std::vector<Action>* actions) {
+    node_.OnFeaturesWanted(sample, now, actions);
+  });
+}
+
+void NodeHost::Impl::OnParentAnswer(const Answer& answer) {
+  Event(
+      [&](absl::Time now, std::vector<Action>* actions) { node_.OnAnswer(answer, now, actions); });
+}
+
+void NodeHost::Impl::OnStart() {
+  Event([&](absl::Time, std::vector<Action>*) { TreeReadyLocked(); });
+}
+
+// ---- What is to be done, without the lock ----
+
+void NodeHost::Impl::Do(Task task) {
+  std::visit(Overload{[&](Action& action) { Do(std::move(action)); },
+                      [&](TellReady&) { client_->SendReady(); },
+                      [&](TellStart& start) { tier_server_->SendStart(start.child); },
+                      [&](TellTreeReady&) { observer_->OnTreeReady(); }},
+             task);
+}
+
+void NodeHost::Impl::Do(Action action) {
+  const bool device = options_.node.tier == 0;
+  auto up = [&](auto& send, v1::UpSample sample) {
+    // A device has one view: its presence goes without saying.
+    if (!device) sample.set_presence(send.presence);
+    sample.set_time_left_ms(Milliseconds(send.time_left));
+    client_->Send(std::move(sample));
+  };
+  std::visit(
+      Overload{[&](SendScores& send) {
+                 v1::UpSample sample = Message(send.sample);
+                 sample.set_scores(std::move(send.scores));
+                 up(send, std::move(sample));
+               },
+               [&](SendFeatures& send) {
+                 v1::UpSample sample = Message(send.sample);
+                 sample.set_features(std::move(send.features));
+                 up(send, std::move(sample));
+               },
+               [&](SendAbsent& send) {
+                 v1::UpSample sample = Message(send.sample);
+                 sample.set_absent(true);
+                 client_->Send(std::move(sample));
+               },
+               [&](SendPixels& send) {
+                 v1::UpSample sample = Message(send.sample);
+                 for (auto& [view, pixels] : send.pixels) {
+                   v1::ViewPixels* out = sample.add_pixels();
+                   out->set_view(view);
+                   out->set_pixels(std::move(pixels));
+                 }
+                 client_->Send(std::move(sample));
+               },
+               [&](RequestFeatures& request) {
+                 tier_server_->SendWanted(request.child, request.sample);
+               },
+               [&](RunSection& run) { Run(std::move(run)); },
+               [&](RunScores& run) { Run(std::move(run)); }, [&](GiveAnswer& give) { Give(give); },
+               [&](KeepHard& hard) { observer_->OnHard(hard); },
+               [&](KeepPixels& pixels) { observer_->OnPixels(pixels); }},
+      action);
+}
+
+void NodeHost::Impl::Give(const GiveAnswer& give) {
+  for (int child : give.children) {
+    if (tier_server_ != nullptr) tier_server_->SendAnswer(child, give.answer);
+  }
+  if (!give.repeated) observer_->OnAnswer(give.answer);
+}
+
+void NodeHost::Impl::Run(RunSection run) {
+  const SampleKey key = run.sample;
+  auto done = [this, key](absl::StatusOr<SectionOutput> output) {
+    Event([&](absl::Time now, std::vector<Action>* actions) {
+      if (output.ok()) return node_.SectionDone(key, *std::move(output), now, actions);
+      node_.SectionFailed(key, output.status(), now, actions);
+    });
+  };
+  const absl::Status queued = executor_->Submit(std::move(run.input), done);
+  if (!queued.ok()) done(queued);
+}
+
+void NodeHost::Impl::Run(RunScores run) {
+  const SampleKey key = run.sample;
+  auto done = [this, key](absl::StatusOr<std::vector<float>> scores) {
+    Event([&](absl::Time now, std::vector<Action>* actions) {
+      if (scores.ok()) return node_.ScoresDone(key, *std::move(scores), now, actions);
+      node_.SectionFailed(key, scores.status(), now, actions);
+    });
+  };
+  const absl::Status queued = executor_->SubmitScores(std::move(run.joined), done);
+  if (!queued.ok()) done(queued);
+}
+
+// ---- The end ----
+
+void NodeHost::Impl::Drain(absl::Duration limit) {
+  std::unique_lock<std::mutex> lock(mu_);
+  draining_ = true;
+  lock.unlock();
+  if (server_ != nullptr) server_->GetHealthCheckService()->SetServingStatus(false);
+  lock.lock();
+  settled_.wait_for(lock, absl::ToChronoMilliseconds(limit),
+                    [this] { return node_.under_way() == 0 && queue_.empty() && !carrying_; });
+}
+
+void NodeHost::Impl::Stop() {
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    if (std::exchange(stopped_, true)) return;
+    draining_ = true;
+    timer_stopping_ = true;
+    timer_changed_.notify_all();
+  }
+  if (timer_.joinable()) timer_.join();
+  // What is still under way ends here, with the best answer there is.
+  Event([this](absl::Time now, std::vector<Action>* actions) {
+    node_.OnTime(now + absl::Hours(24), actions);
+  });
+  {
+    std::unique_lock<std::mutex> lock(mu_);
+    settled_.wait(lock, [this] { return queue_.empty() && !carrying_; });
+  }
+  if (client_ != nullptr) client_->Stop(absl::Seconds(1));
+  if (tier_server_ != nullptr) tier_server_->Shutdown(absl::Seconds(1));
+  if (server_ != nullptr) {
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    server_->Wait();
+  }
+  executor_.reset();  // waits for what it was given; nothing hears of it any more
+}
+
+v1::NodeStats NodeHost::Impl::Stats() const {
+  v1::NodeStats stats;
+  stats.set_node(NodeName(plan_, options_.node.tier, options_.node.index));
+  if (client_ != nullptr) {
+    const WireCounters wire = client_->wire();
+    stats.set_wire_bytes_sent(static_cast<double>(wire.bytes_sent));
+    stats.set_wire_bytes_received(static_cast<double>(wire.bytes_received));
+    stats.set_wire_segments_sent(static_cast<uint32_t>(wire.segments_sent));
+    stats.set_wire_segments_received(static_cast<uint32_t>(wire.segments_received));
+  }
+  std::lock_guard<std::mutex> lock(mu_);
+  const NodeCounters& counters = node_.counters();
+  stats.set_entered(static_cast<uint32_t>(counters.entered + shed_here_));
+  stats.set_answered(static_cast<uint32_t>(counters.answered));
+  stats.set_shed(static_cast<uint32_t>(counters.shed + shed_here_));
+  stats.set_expired(static_cast<uint32_t>(counters.expired));
+  stats.set_degraded(static_cast<uint32_t>(counters.degraded));
+  stats.set_payload_bytes(static_cast<double>(counters.payload_bytes));
+  stats.mutable_shed_reason()->insert(shed_reason_.begin(), shed_reason_.end());
+  return stats;
+}
+
+// ---- The host ----
+
+absl::StatusOr<std::unique_ptr<NodeHost>> NodeHost::Start(
+    const Bundle& bundle, EngineFactory factory, Options options, NodeObserver* observer,
+    std::vector<grpc::Service*> extra_services) {
+  absl::Status status = CheckOptions(bundle.plan, options);
+  if (!status.ok()) return status;
+  if (options.node.thresholds.empty()) options.node.thresholds = bundle.thresholds;
+  auto impl = std::make_unique<Impl>(bundle, std::move(options), observer);
+  status = impl->Start(bundle, factory, std::move(extra_services));
+  if (!status.ok()) return status;
+  return std::unique_ptr<NodeHost>(new NodeHost(std::move(impl)));
+}
+
+NodeHost::NodeHost(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NodeHost::~NodeHost() { Stop(); }
+
+int NodeHost::port() const { return impl_->port_; }
+absl::Status NodeHost::Offer(SampleKey sample, std::string pixels) {
+  return impl_->Offer(sample, std::move(pixels));
+}
+absl::Status NodeHost::OfferAbsent(SampleKey sample) { return impl_->OfferAbsent(sample); }
+void NodeHost::OfferShed(SampleKey sample, const std::string& reason) {
+  impl_->OfferShed(sample, reason);
+}
+int NodeHost::under_way() const {
+  return impl_->Locked([this] { return impl_->node_.under_way(); });
+}
+bool NodeHost::tree_ready() const {
+  return impl_->Locked([this] { return impl_->tree_ready_; });
+}
+bool NodeHost::parent_up() const {
+  return impl_->Locked([this] { return impl_->parent_up_; });
+}
+void NodeHost::Poke() { impl_->Poke(); }
+void NodeHost::Drain(absl::Duration limit) { impl_->Drain(limit); }
+void NodeHost::Stop() { impl_->Stop(); }
+v1::NodeStats NodeHost::Stats() const { return impl_->Stats(); }
+Executor* NodeHost::executor() { return impl_->executor_.get(); }
+
+}  // namespace ddnn
