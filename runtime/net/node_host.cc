@@ -14,7 +14,6 @@
 #include <utility>
 #include <variant>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/net/listener.h"
 #include "runtime/net/protocol.h"
@@ -31,7 +30,10 @@ struct TellStart {
   int child = 0;
 };
 struct TellTreeReady {};
-using Task = std::variant<Action, TellReady, TellStart, TellTreeReady>;
+struct TellParent {
+  bool up = false;
+};
+using Task = std::variant<Action, TellReady, TellStart, TellTreeReady, TellParent>;
 
 template <typename... F>
 struct Overload : F... {
@@ -156,6 +158,7 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
   int port_ = 0;
 
   std::unique_ptr<Executor> executor_;
+  Executor* submit_ = nullptr;               // the same; good while it is being destroyed
   std::unique_ptr<TierServer> tier_server_;  // outlives server_, which calls it
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<TierClient> client_;
@@ -174,8 +177,7 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
   bool parent_up_ = false;
   bool tree_ready_ = false;
   std::vector<bool> child_here_, child_ready_;
-  absl::flat_hash_set<SampleKey> open_;  // entered and not ended
-  uint64_t shed_here_ = 0;               // before the policy saw them
+  uint64_t shed_here_ = 0;  // before the policy saw them
   std::map<std::string, uint32_t> shed_reason_;
 };
 
@@ -205,6 +207,7 @@ absl::Status NodeHost::Impl::Start(const Bundle& bundle, EngineFactory factory,
   executor_options.max_batch = options_.max_batch;
   executor_options.max_queue = options_.max_queue;
   executor_ = std::make_unique<Executor>(*std::move(engine), executor_options);
+  submit_ = executor_.get();
 
   if (!root()) {
     TierClient::Options client;
@@ -261,7 +264,6 @@ void NodeHost::Impl::QueueLocked(std::vector<Action> actions) {
   for (Action& action : actions) {
     const auto* give = std::get_if<GiveAnswer>(&action);
     if (give != nullptr && !give->repeated) {
-      open_.erase(give->answer.sample);
       if (give->answer.outcome == Outcome::kShed) ++shed_reason_[give->answer.reason];
     }
     queue_.emplace_back(std::move(action));
@@ -323,10 +325,8 @@ absl::Status NodeHost::Impl::Offer(SampleKey sample, std::string pixels) {
   if (!status.ok()) return status;
   Event([&](absl::Time now, std::vector<Action>* actions) {
     if (draining_) return ShedLocked(sample, "draining", {});
-    open_.insert(sample);
     const uint64_t view = plan_.node(0, options_.node.index).views;
     status = node_.OnChildFeatures(0, sample, std::move(pixels), view, now, actions);
-    if (!status.ok()) open_.erase(sample);
   });
   return status;
 }
@@ -336,9 +336,7 @@ absl::Status NodeHost::Impl::OfferAbsent(SampleKey sample) {
   if (!status.ok()) return status;
   Event([&](absl::Time now, std::vector<Action>* actions) {
     if (draining_) return ShedLocked(sample, "draining", {});
-    open_.insert(sample);
     status = node_.OnChildAbsent(0, sample, now, actions);
-    if (!status.ok()) open_.erase(sample);
   });
   return status;
 }
@@ -409,12 +407,10 @@ absl::Status NodeHost::Impl::OnSample(int child, v1::UpSample sample) {
     const SampleKey key{sample.stream(), sample.sequence()};
     const bool only_pixels =
         !sample.absent() && sample.scores().empty() && sample.features().empty();
-    if (draining_ && !only_pixels && !open_.contains(key)) {
+    if (draining_ && !only_pixels && !node_.Knows(key)) {
       return ShedLocked(key, "draining", {child});
     }
-    const uint64_t entered = node_.counters().entered;
     status = DispatchLocked(child, std::move(sample), now, actions);
-    if (node_.counters().entered != entered) open_.insert(key);
   });
   return status;
 }
@@ -451,6 +447,7 @@ void NodeHost::Impl::OnParentUp() {
   Event([&](absl::Time now, std::vector<Action>*) {
     parent_up_ = true;
     node_.OnParentUp(now);
+    queue_.emplace_back(TellParent{true});
   });
 }
 
@@ -458,6 +455,7 @@ void NodeHost::Impl::OnParentGone() {
   Event([&](absl::Time now, std::vector<Action>* actions) {
     parent_up_ = false;
     node_.OnParentGone(now, actions);
+    queue_.emplace_back(TellParent{false});
   });
 }
 
@@ -482,7 +480,8 @@ void NodeHost::Impl::Do(Task task) {
   std::visit(Overload{[&](Action& action) { Do(std::move(action)); },
                       [&](TellReady&) { client_->SendReady(); },
                       [&](TellStart& start) { tier_server_->SendStart(start.child); },
-                      [&](TellTreeReady&) { observer_->OnTreeReady(); }},
+                      [&](TellTreeReady&) { observer_->OnTreeReady(); },
+                      [&](TellParent& parent) { observer_->OnParent(parent.up); }},
              task);
 }
 
@@ -544,7 +543,7 @@ void NodeHost::Impl::Run(RunSection run) {
       node_.SectionFailed(key, output.status(), now, actions);
     });
   };
-  const absl::Status queued = executor_->Submit(std::move(run.input), done);
+  const absl::Status queued = submit_->Submit(std::move(run.input), done);
   if (!queued.ok()) done(queued);
 }
 
@@ -556,7 +555,7 @@ void NodeHost::Impl::Run(RunScores run) {
       node_.SectionFailed(key, scores.status(), now, actions);
     });
   };
-  const absl::Status queued = executor_->SubmitScores(std::move(run.joined), done);
+  const absl::Status queued = submit_->SubmitScores(std::move(run.joined), done);
   if (!queued.ok()) done(queued);
 }
 
@@ -595,7 +594,7 @@ void NodeHost::Impl::Stop() {
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
   }
-  executor_.reset();  // waits for what it was given; nothing hears of it any more
+  executor_.reset();  // finishes what it was given, which ends no sample any more
 }
 
 v1::NodeStats NodeHost::Impl::Stats() const {

@@ -40,6 +40,8 @@ class NodeObserver {
   /// The parent refused this node for good (another bundle, no such place, place taken, ...):
   /// nothing will ever get through. The daemon says so and exits non-zero.
   virtual void OnRefused(const absl::Status& why) {}
+  /// The parent was joined, or lost.
+  virtual void OnParent(bool up) {}
   /// The whole tree is connected, for the first time.
   virtual void OnTreeReady() {}
 };

@@ -391,6 +391,7 @@ void Node::OnParentGone(absl::Time now, std::vector<Action>* actions) {
 }
 void Node::OnTime(absl::Time now, std::vector<Action>* actions) { impl_->OnTime(now, actions); }
 absl::Time Node::NextDeadline() const { return impl_->NextDeadline(); }
+bool Node::Knows(SampleKey sample) const { return impl_->Knows(sample); }
 int Node::under_way() const { return impl_->under_way(); }
 size_t Node::cached_bytes() const { return impl_->cached_bytes(); }
 const NodeCounters& Node::counters() const { return impl_->counters(); }

@@ -155,6 +155,8 @@ class Node {
   absl::Time NextDeadline() const;
 
   int under_way() const;
+  /// True for a sample that is under way, or ended not long ago: a word about it begins nothing.
+  bool Knows(SampleKey sample) const;
   /// Bytes of features and pixels kept for later; at most NodeOptions::cache_bytes.
   size_t cached_bytes() const;
   const NodeCounters& counters() const;

@@ -49,6 +49,7 @@ class Node::Impl {
   void OnParentGone(absl::Time now, std::vector<Action>* actions);
   void OnTime(absl::Time now, std::vector<Action>* actions);
   absl::Time NextDeadline() const;
+  bool Knows(SampleKey key) { return Find(key) != nullptr || recent_.Find(key) != nullptr; }
   int under_way() const { return static_cast<int>(samples_.size()); }
   size_t cached_bytes() const { return cache_.bytes(); }
   const NodeCounters& counters() const;
