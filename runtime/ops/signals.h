@@ -1,0 +1,35 @@
+#ifndef DDNN_RUNTIME_OPS_SIGNALS_H_
+#define DDNN_RUNTIME_OPS_SIGNALS_H_
+
+#include <functional>
+#include <thread>
+
+namespace ddnn {
+
+/// Turns SIGTERM and SIGINT into an ordinary call. Nothing runs in a signal handler: the signals
+/// are blocked and a thread waits for them.
+///
+/// Create it first thing in main: only threads that start later have the signals blocked too.
+/// SIGPIPE is ignored from then on. One at a time per process.
+class SignalWatcher {
+ public:
+  SignalWatcher();
+  ~SignalWatcher();
+  SignalWatcher(const SignalWatcher&) = delete;
+  SignalWatcher& operator=(const SignalWatcher&) = delete;
+
+  /// Calls `on_first` for the first signal (it may have come already), on the watcher's own thread.
+  /// The second ends the process at once with status 128 + signal. Call once.
+  void Watch(std::function<void(int signal)> on_first);
+
+ private:
+  void Loop(const std::function<void(int)>& on_first);
+
+  int signals_ = -1;  // signalfd
+  int stop_ = -1;     // eventfd
+  std::thread thread_;
+};
+
+}  // namespace ddnn
+
+#endif  // DDNN_RUNTIME_OPS_SIGNALS_H_
