@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <utility>
 
+#include "runtime/core/float_bytes.h"
 #include "runtime/core/fold.h"
 
 namespace ddnn::train {
@@ -46,23 +46,8 @@ std::vector<float> Values(const at::Tensor& t) {
 std::string FloatBytes(const std::vector<float>& values) {
   std::string bytes;
   bytes.reserve(values.size() * 4);
-  for (float value : values) {
-    uint32_t bits;
-    static_assert(sizeof bits == sizeof value);
-    std::memcpy(&bits, &value, sizeof bits);
-    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(bits >> shift));
-  }
+  for (float value : values) AppendFloat(value, &bytes);
   return bytes;
-}
-
-std::vector<float> FloatsOf(const std::string& bytes) {
-  std::vector<float> values(bytes.size() / 4);
-  for (size_t i = 0; i < values.size(); ++i) {
-    uint32_t bits = 0;
-    for (int k = 3; k >= 0; --k) bits = bits << 8 | static_cast<unsigned char>(bytes[i * 4 + k]);
-    std::memcpy(&values[i], &bits, sizeof bits);
-  }
-  return values;
 }
 
 std::string SignBits(const std::vector<float>& weights) {
