@@ -17,16 +17,16 @@ HardStore::HardStore(HardStoreOptions options, std::unique_ptr<HardDatabase> dat
 
 HardStore::~HardStore() {
   {
-    std::lock_guard<std::mutex> lock(queue_mutex_);
+    MutexLock lock(&queue_mutex_);
     stopping_ = true;
   }
-  queue_changed_.notify_all();
+  queue_changed_.SignalAll();
   writer_.join();
 }
 
 bool HardStore::Queue(HardWrite write) {
   {
-    std::lock_guard<std::mutex> lock(queue_mutex_);
+    MutexLock lock(&queue_mutex_);
     if (waiting_.size() >= options_.max_waiting) {
       ++dropped_;
       return false;
@@ -34,7 +34,7 @@ bool HardStore::Queue(HardWrite write) {
     waiting_.push_back(std::move(write));
     ++queued_;
   }
-  queue_changed_.notify_all();
+  queue_changed_.SignalAll();
   return true;
 }
 
@@ -48,73 +48,73 @@ bool HardStore::KeepPixels(SampleKey sample, std::vector<std::pair<int, std::str
 }
 
 void HardStore::Flush() {
-  std::unique_lock<std::mutex> lock(queue_mutex_);
+  MutexLock lock(&queue_mutex_);
   const uint64_t target = queued_;
-  queue_changed_.wait(lock, [&] { return done_ >= target; });
+  while (done_ < target) queue_changed_.Wait(&queue_mutex_);
 }
 
 void HardStore::WriteLoop() {
   for (;;) {
     std::vector<HardWrite> batch;
     {
-      std::unique_lock<std::mutex> lock(queue_mutex_);
-      queue_changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+      MutexLock lock(&queue_mutex_);
+      while (!stopping_ && waiting_.empty()) queue_changed_.Wait(&queue_mutex_);
       if (waiting_.empty()) return;
       batch.swap(waiting_);
     }
     absl::Status status;
     {
-      std::lock_guard<std::mutex> lock(database_mutex_);
+      MutexLock lock(&database_mutex_);
       status = database_->Write(batch);
     }
     {
-      std::lock_guard<std::mutex> lock(queue_mutex_);
+      MutexLock lock(&queue_mutex_);
       done_ += batch.size();
       if (!status.ok()) {
         dropped_ += batch.size();
         if (write_error_.ok()) write_error_ = status;
       }
     }
-    queue_changed_.notify_all();
+    queue_changed_.SignalAll();
   }
 }
 
 absl::StatusOr<HardPage> HardStore::List(const HardFilter& filter, int page_size,
                                          const std::optional<HardCursor>& after) {
-  std::lock_guard<std::mutex> lock(database_mutex_);
+  MutexLock lock(&database_mutex_);
   return database_->List(filter, page_size, after);
 }
 
 absl::StatusOr<HardRecord> HardStore::Get(int64_t id) {
-  std::lock_guard<std::mutex> lock(database_mutex_);
+  MutexLock lock(&database_mutex_);
   return database_->Get(id);
 }
 
 absl::StatusOr<HardRecord> HardStore::Label(int64_t id, const std::string& label) {
-  std::lock_guard<std::mutex> lock(database_mutex_);
+  MutexLock lock(&database_mutex_);
   absl::Status status = database_->SetLabel(id, label);
   if (!status.ok()) return status;
   return database_->Get(id);
 }
 
 absl::StatusOr<std::optional<HardRecord>> HardStore::Next(int64_t after_id, bool only_labelled) {
-  std::lock_guard<std::mutex> lock(database_mutex_);
+  MutexLock lock(&database_mutex_);
   return database_->Next(after_id, only_labelled);
 }
 
 HardStoreCounters HardStore::counters() {
   HardStoreCounters counters;
   {
-    std::lock_guard<std::mutex> lock(database_mutex_);
+    MutexLock lock(&database_mutex_);
     counters.database = database_->counters();
   }
-  std::lock_guard<std::mutex> lock(queue_mutex_);
+  MutexLock lock(&queue_mutex_);
   counters.dropped = dropped_;
   return counters;
 }
 
 absl::Status HardStore::write_error() {
-  std::lock_guard<std::mutex> lock(queue_mutex_);
+  MutexLock lock(&queue_mutex_);
   return write_error_;
 }
 

@@ -1,11 +1,9 @@
 #ifndef DDNN_CLOUD_HARD_STORE_H_
 #define DDNN_CLOUD_HARD_STORE_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -17,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cloud/hard_database.h"
+#include "runtime/node/mutex.h"
 
 namespace ddnn {
 
@@ -72,15 +71,17 @@ class HardStore {
   void WriteLoop();
 
   const HardStoreOptions options_;
-  std::mutex database_mutex_;  // taken before or without queue_mutex_, never inside it
-  const std::unique_ptr<HardDatabase> database_;
+  Mutex database_mutex_;  // never held together with queue_mutex_
+  const std::unique_ptr<HardDatabase> database_ ABSL_PT_GUARDED_BY(database_mutex_);
 
-  std::mutex queue_mutex_;
-  std::condition_variable queue_changed_;
-  std::vector<HardWrite> waiting_;
-  uint64_t queued_ = 0, done_ = 0, dropped_ = 0;
-  bool stopping_ = false;
-  absl::Status write_error_;
+  Mutex queue_mutex_;
+  CondVar queue_changed_;
+  std::vector<HardWrite> waiting_ ABSL_GUARDED_BY(queue_mutex_);
+  uint64_t queued_ ABSL_GUARDED_BY(queue_mutex_) = 0;
+  uint64_t done_ ABSL_GUARDED_BY(queue_mutex_) = 0;
+  uint64_t dropped_ ABSL_GUARDED_BY(queue_mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  absl::Status write_error_ ABSL_GUARDED_BY(queue_mutex_);
 
   std::thread writer_;
 };
