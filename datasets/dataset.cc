@@ -13,21 +13,26 @@ Opener FindOpener(const std::string& kind) {
   if (kind == "fashion-mnist" || kind == "mnist") return &OpenPlainItems;
   if (kind == "six-cameras") return &OpenSixCameras;
   if (kind == "grid") return &OpenGrid;
+  if (kind == "mvmc") return &OpenMvmc;
+  if (kind == "folder") return &OpenFolder;
   return nullptr;
 }
 
-constexpr char kForms[] =
-    "fashion-mnist[:DIR], mnist[:DIR], six-cameras:BASE[?params=FILE], grid:BASE";
-
 }  // namespace
+
+std::string DatasetForms() {
+  return "fashion-mnist[:DIR], mnist[:DIR], six-cameras:BASE[?params=FILE], grid:BASE, "
+         "mvmc:TRAIN.npz[,TEST.npz][?classes=N], "
+         "folder:DIR[?size=CxHxW][&views=N][&classes=NAME,...]";
+}
 
 bool IsDatasetKind(const std::string& kind) { return FindOpener(kind) != nullptr; }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDatasetSplits(const DataSpec& spec, bool only_test) {
   const Opener opener = FindOpener(spec.kind);
   if (opener == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("data spec '", spec.text, "' is of no known kind; expected one of ", kForms));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data spec '", spec.text, "' is of no known kind; expected one of ", DatasetForms()));
   }
   return opener(spec, only_test);
 }
@@ -36,7 +41,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& spec) {
   const absl::StatusOr<DataSpec> parsed = ParseDataSpec(spec);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(std::string(parsed.status().message()), "; expected one of ", kForms));
+        absl::StrCat(std::string(parsed.status().message()), "; expected one of ", DatasetForms()));
   }
   return OpenDatasetSplits(*parsed, /*only_test=*/false);
 }

@@ -2,6 +2,7 @@
 #define DDNN_DATASETS_LOADERS_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "datasets/data_spec.h"
@@ -16,11 +17,15 @@ namespace ddnn {
 absl::StatusOr<std::unique_ptr<Dataset>> OpenPlainItems(const DataSpec& spec, bool only_test);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenSixCameras(const DataSpec& spec, bool only_test);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenGrid(const DataSpec& spec, bool only_test);
+absl::StatusOr<std::unique_ptr<Dataset>> OpenMvmc(const DataSpec& spec, bool only_test);
+absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DataSpec& spec, bool only_test);
 
 /// As OpenDataset, which opens all splits.
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDatasetSplits(const DataSpec& spec, bool only_test);
 /// Whether OpenDataset knows specs of this kind.
 bool IsDatasetKind(const std::string& kind);
+/// The forms of spec OpenDataset knows, for messages.
+std::string DatasetForms();
 
 }  // namespace ddnn
 

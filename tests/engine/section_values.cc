@@ -145,6 +145,9 @@ SectionInput RandomInput(const NodePlan& node, std::mt19937* rng) {
   for (int i = 0; i < node.input.shape.size(); ++i) {
     if (node.tier == 0) {
       input.pixels.push_back(static_cast<char>((*rng)()));
+    } else if (node.features.kind == ValueKind::kPixel) {
+      // A tier without layers hands on pixels, whatever it holds them as; these fit any offset.
+      input.values.push_back(static_cast<float>(Uniform(rng, 0, 127)) * node.features.unit);
     } else if (node.input.kind == ValueKind::kBit) {
       input.values.push_back(static_cast<float>(Uniform(rng, -1, 1)));
     } else if (node.input.kind == ValueKind::kFloat) {

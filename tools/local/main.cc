@@ -34,7 +34,8 @@ ABSL_FLAG(std::string, bundle, "", "folder that ddnn-train wrote");
 ABSL_FLAG(std::string, data, "", "dataset whose test split is fed to the devices, see ddnn-train");
 ABSL_FLAG(int64_t, samples, 0, "how many samples; 0: the whole test split");
 ABSL_FLAG(std::string, json, "", "write a summary to this file");
-ABSL_FLAG(std::string, log_dir, "", "keep each node's configuration, log and counters here");
+ABSL_FLAG(std::string, log_dir, "",
+          "keep each node's configuration, log and counters here, and all answers");
 ABSL_FLAG(std::string, bin_dir, "",
           "where ddnn-device, -edge and -cloud are; else beside this one");
 ABSL_FLAG(double, rate, 0, "samples per second; 0: as the topology says, or as fast as they go");
@@ -115,6 +116,19 @@ class LogFolder {
   bool keep_ = false;
 };
 
+// A spec named in a topology: a path from here, or from a folder above the topology file.
+std::string FindSpec(const std::string& spec, const std::filesystem::path& topology) {
+  std::error_code ignored;
+  if (std::filesystem::exists(spec, ignored)) return spec;
+  std::filesystem::path folder = std::filesystem::absolute(topology).parent_path();
+  while (true) {
+    const std::filesystem::path candidate = folder / spec;
+    if (std::filesystem::exists(candidate, ignored)) return candidate.string();
+    if (folder == folder.parent_path()) return "";
+    folder = folder.parent_path();
+  }
+}
+
 absl::StatusOr<v1::Topology> LoadTopology(const std::string& path, const std::string& network) {
   v1::Topology topology;
   if (path.empty()) return topology;
@@ -124,10 +138,14 @@ absl::StatusOr<v1::Topology> LoadTopology(const std::string& path, const std::st
     return absl::InvalidArgumentError(
         absl::StrCat(path, " is not a text-format ddnn.v1.Topology message"));
   }
-  const std::string stem = std::filesystem::path(topology.network()).stem().string();
-  if (!stem.empty() && stem != network) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " is for the network ", topology.network(),
-                                                   ", the bundle holds the network ", network));
+  const std::string spec = topology.network().empty() ? "" : FindSpec(topology.network(), path);
+  if (spec.empty()) return topology;
+  auto plan = LoadNetwork(spec);
+  if (!plan.ok()) return plan.status();
+  if (plan->spec().name() != network) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is for the network '",
+                                                   plan->spec().name(), "' (", spec,
+                                                   "), the bundle holds '", network, "'"));
   }
   return topology;
 }
@@ -234,18 +252,31 @@ absl::StatusOr<Comparison> Compare(const Inputs& inputs, const AnswerBook& book)
       });
 }
 
-absl::Status WriteJson(const std::string& path, const v1::RunSummary& summary) {
+std::string ToJson(const google::protobuf::Message& message, bool pretty) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
+  options.add_whitespace = pretty;
   options.always_print_primitive_fields = true;
   options.preserve_proto_field_names = true;
   std::string json;
-  const auto printed = google::protobuf::util::MessageToJsonString(summary, &json, options);
-  if (!printed.ok()) return absl::InternalError(printed.ToString());
+  // Cannot fail: the messages hold no Any and no timestamps.
+  (void)google::protobuf::util::MessageToJsonString(message, &json, options);
+  return json;
+}
+
+absl::Status WriteJson(const std::string& path, const v1::RunSummary& summary) {
   std::error_code ignored;
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, ignored);
-  return WriteFileAtomically(path, json);
+  return WriteFileAtomically(path, ToJson(summary, true));
+}
+
+// One line for each sample, as the book has it.
+absl::Status WriteAnswers(const std::string& path, const AnswerBook& book) {
+  std::string lines;
+  for (const auto& [sequence, entry] : book.entries()) {
+    absl::StrAppend(&lines, ToJson(entry.answer, false), "\n");
+  }
+  return WriteFileAtomically(path, lines);
 }
 
 // What must not happen in any run, in words; empty if all is well.
@@ -265,6 +296,8 @@ absl::Status RunAll(const Inputs& inputs, LocalTreeOptions options) {
   AnswerBook book;
   std::vector<v1::NodeStats> stats;
   absl::Status status = RunTree(inputs, options, &book, &stats);
+  if (!status.ok()) return status;
+  status = WriteAnswers(absl::StrCat(options.log_dir, "/answers.jsonl"), book);
   if (!status.ok()) return status;
   auto summary = Summarize(inputs.bundle, *inputs.dataset, inputs.thresholds, book, stats);
   if (!summary.ok()) return summary.status();

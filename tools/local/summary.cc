@@ -35,7 +35,7 @@ struct Item {
   DatasetSample sample;
 };
 
-// Counts single views over samples they see.
+// How right each view is by itself, with its own label, over the samples it sees.
 class ViewCounter {
  public:
   explicit ViewCounter(int views) : right_(views), total_(views) {}
@@ -44,7 +44,7 @@ class ViewCounter {
     for (size_t v = 0; v < right_.size(); ++v) {
       if (v >= output.view_scores.size() || output.view_scores[v].empty()) continue;
       ++total_[v];
-      if (ArgMax(output.view_scores[v]) == sample.label) ++right_[v];
+      if (ArgMax(output.view_scores[v]) == sample.view_labels[v]) ++right_[v];
     }
   }
 

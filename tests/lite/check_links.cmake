@@ -1,0 +1,11 @@
+# cmake -D BINARY=... -P check_links.cmake: a binary with the device engine must not load LibTorch.
+execute_process(COMMAND ldd "${BINARY}" OUTPUT_VARIABLE libraries RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "ldd ${BINARY} failed: ${result}")
+endif()
+if(NOT libraries MATCHES "libXNNPACK")
+  message(FATAL_ERROR "${BINARY} does not even load XNNPACK, so this says nothing:\n${libraries}")
+endif()
+if(libraries MATCHES "lib(torch|c10|grpc)[^\n]*")
+  message(FATAL_ERROR "${BINARY} loads ${CMAKE_MATCH_0}")
+endif()

@@ -1,0 +1,209 @@
+#include "train/evaluate.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "runtime/core/exit_criterion.h"
+
+namespace ddnn::train {
+namespace {
+
+constexpr int64_t kBatch = 128;
+constexpr int kSweepSteps = 10;
+
+double Fraction(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+std::string Percent(double fraction) { return absl::StrFormat("%6.2f %%", 100 * fraction); }
+
+void RecordViews(const SampleStore& samples, int64_t index, const WholeOutput& output,
+                 ExitRecords* records) {
+  for (int v = 0; v < samples.views; ++v) {
+    const int label = samples.view_labels[index * samples.views + v];
+    if (output.view_scores[v].empty() || label >= samples.classes) continue;
+    ++records->view_seen[v];
+    records->view_right[v] += ArgMax(output.view_scores[v]) == label;
+  }
+}
+
+void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
+              absl::Span<const float> thresholds, v1::RunSummary* summary) {
+  for (size_t e = 0; e + 1 < plan.exits().size(); ++e) {
+    std::vector<float> tried(thresholds.begin(), thresholds.end());
+    for (int step = 0; step <= kSweepSteps; ++step) {
+      tried[e] = static_cast<float>(step) / kSweepSteps;
+      const Operation operation = Operate(plan, records, tried);
+      v1::SweepPoint* point = summary->add_sweep();
+      point->set_exit(plan.exits()[e].name);
+      point->set_threshold(step / static_cast<double>(kSweepSteps));
+      point->set_exit_fraction(operation.exit_fraction[e]);
+      point->set_overall_accuracy(operation.accuracy);
+      point->set_payload_bytes_per_view_sample(operation.payload_bytes);
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore& samples,
+                                        uint64_t missing, const std::atomic<bool>* stop) {
+  const size_t exits = network->plan().exits().size();
+  ExitRecords records;
+  records.entropy.resize(exits);
+  records.right.resize(exits);
+  records.view_seen.resize(samples.views);
+  records.view_right.resize(samples.views);
+  std::vector<WholeInput> batch;
+  std::vector<int64_t> indices;
+  for (int64_t next = 0; next < samples.size();) {
+    if (stop != nullptr && *stop) return absl::CancelledError("interrupted");
+    batch.clear();
+    indices.clear();
+    for (; next < samples.size() && static_cast<int64_t>(batch.size()) < kBatch; ++next) {
+      const uint64_t presence = samples.presence[next] & ~missing;
+      if (presence == 0) continue;
+      batch.push_back(samples.Input(next, presence));
+      indices.push_back(next);
+    }
+    if (batch.empty()) continue;
+    absl::StatusOr<std::vector<WholeOutput>> outputs = network->Run(batch);
+    if (!outputs.ok()) return outputs.status();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const WholeOutput& output = (*outputs)[i];
+      for (size_t e = 0; e < exits; ++e) {
+        records.entropy[e].push_back(NormalizedEntropy(output.exit_scores[e]));
+        records.right[e].push_back(ArgMax(output.exit_scores[e]) == samples.labels[indices[i]]);
+      }
+      RecordViews(samples, indices[i], output, &records);
+    }
+    records.samples += static_cast<int64_t>(batch.size());
+  }
+  return records;
+}
+
+Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
+                  absl::Span<const float> thresholds) {
+  const size_t exits = plan.exits().size();
+  std::vector<int64_t> taken(exits);
+  int64_t right = 0;
+  for (int64_t i = 0; i < records.samples; ++i) {
+    size_t exit = 0;
+    while (exit + 1 < exits && !Exits(records.entropy[exit][i], thresholds[exit])) ++exit;
+    ++taken[exit];
+    right += records.right[exit][i];
+  }
+  Operation operation;
+  operation.accuracy = Fraction(right, records.samples);
+  for (size_t e = 0; e < exits; ++e) {
+    operation.exit_fraction.push_back(Fraction(taken[e], records.samples));
+    operation.payload_bytes +=
+        operation.exit_fraction[e] * DevicePayloadBytes(plan, static_cast<int>(e));
+  }
+  return operation;
+}
+
+double ExitAccuracy(const ExitRecords& records, int exit) {
+  const std::vector<bool>& right = records.right[exit];
+  return Fraction(std::count(right.begin(), right.end(), true), records.samples);
+}
+
+absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory factory,
+                                        const SampleStore& samples, const std::string& data,
+                                        absl::Span<const float> thresholds,
+                                        const EvaluateOptions& options) {
+  const NetworkPlan& plan = bundle.plan;
+  absl::StatusOr<std::unique_ptr<WholeNetwork>> network = WholeNetwork::Create(bundle, factory);
+  if (!network.ok()) return network.status();
+  absl::StatusOr<ExitRecords> records =
+      RecordExits(network->get(), samples, options.missing, options.stop);
+  if (!records.ok()) return records.status();
+  const Operation operation = Operate(plan, *records, thresholds);
+
+  v1::RunSummary summary;
+  summary.set_network(plan.spec().name());
+  summary.set_bundle_sha256(bundle.sha256_hex());
+  summary.set_data(data);
+  summary.set_samples(static_cast<uint32_t>(records->samples));
+  summary.set_answered(static_cast<uint32_t>(records->samples));
+  (*summary.mutable_accuracy())["overall"] = operation.accuracy;
+  for (size_t e = 0; e < plan.exits().size(); ++e) {
+    const std::string& name = plan.exits()[e].name;
+    (*summary.mutable_accuracy())[name] = ExitAccuracy(*records, static_cast<int>(e));
+    (*summary.mutable_exit_fraction())[name] = operation.exit_fraction[e];
+    (*summary.mutable_threshold())[name] = thresholds[e];
+  }
+  if (plan.tiers()[0].exit >= 0) {
+    for (int v = 0; v < plan.views(); ++v) {
+      summary.add_single_view_accuracy(Fraction(records->view_right[v], records->view_seen[v]));
+    }
+  }
+  summary.set_payload_bytes_per_view_sample(operation.payload_bytes);
+  summary.set_raw_bytes_per_view_sample(plan.view_shape().size());
+  if (options.sweep) AddSweep(plan, *records, thresholds, &summary);
+  for (int v = 0; options.each_missing && v < plan.views(); ++v) {
+    absl::StatusOr<ExitRecords> without = RecordExits(
+        network->get(), samples, options.missing | uint64_t{1} << v, options.stop);
+    if (!without.ok()) return without.status();
+    summary.add_missing_view_accuracy(Operate(plan, *without, thresholds).accuracy);
+  }
+  return summary;
+}
+
+absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(summary, &json, options);
+  if (!status.ok()) return absl::InternalError(status.ToString());
+  return json;
+}
+
+std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary) {
+  std::string text = absl::StrFormat("%s on %s, %d samples, bundle %s\n\n", summary.network(),
+                                     summary.data(), summary.samples(),
+                                     summary.bundle_sha256().substr(0, 12));
+  absl::StrAppend(&text, "view      alone   without it\n");
+  for (int v = 0; v < plan.views(); ++v) {
+    absl::StrAppendFormat(
+        &text, "%4d  %s   %s\n", v,
+        v < summary.single_view_accuracy_size() ? Percent(summary.single_view_accuracy(v))
+                                                : "       -",
+        v < summary.missing_view_accuracy_size() ? Percent(summary.missing_view_accuracy(v))
+                                                 : "       -");
+  }
+  absl::StrAppend(&text, "\nexit       accuracy   taken by   threshold\n");
+  for (const ExitPlan& exit : plan.exits()) {
+    absl::StrAppendFormat(&text, "%-10s %s   %s   %9.4f\n", exit.name,
+                          Percent(summary.accuracy().at(exit.name)),
+                          Percent(summary.exit_fraction().at(exit.name)),
+                          summary.threshold().at(exit.name));
+  }
+  const double payload = summary.payload_bytes_per_view_sample();
+  absl::StrAppendFormat(&text, "%-10s %s\n\n", "overall", Percent(summary.accuracy().at("overall")));
+  absl::StrAppendFormat(&text, "bytes per view and sample: %.1f by the formula, raw %.0f", payload,
+                        summary.raw_bytes_per_view_sample());
+  if (payload > 0) {
+    absl::StrAppendFormat(&text, " (%.1f times as many)",
+                          summary.raw_bytes_per_view_sample() / payload);
+  }
+  absl::StrAppend(&text, "\n");
+  std::string exit;
+  for (const v1::SweepPoint& point : summary.sweep()) {
+    if (point.exit() != exit) {
+      exit = point.exit();
+      absl::StrAppendFormat(&text, "\nthreshold of %-8s taken by    overall    bytes\n", exit);
+    }
+    absl::StrAppendFormat(&text, "%12.1f          %s   %s  %7.1f\n", point.threshold(),
+                          Percent(point.exit_fraction()), Percent(point.overall_accuracy()),
+                          point.payload_bytes_per_view_sample());
+  }
+  return text;
+}
+
+}  // namespace ddnn::train

@@ -1,0 +1,67 @@
+#ifndef DDNN_TRAIN_EVALUATE_H_
+#define DDNN_TRAIN_EVALUATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "ddnn/v1/report.pb.h"
+#include "runtime/node/whole_network.h"
+#include "train/sample_store.h"
+
+namespace ddnn::train {
+
+/// What every exit said about every sample: enough to try any thresholds without running the
+/// network again. Samples of which no view is left are not in it.
+struct ExitRecords {
+  int64_t samples = 0;
+  std::vector<std::vector<float>> entropy;  ///< [exits][samples]
+  std::vector<std::vector<bool>> right;     ///< [exits][samples]: would its answer be right?
+  /// Each view's own classifier against its own label; counts of the samples the view sees.
+  std::vector<int64_t> view_seen, view_right;  ///< [V]; all zero where devices have no exit
+};
+
+/// Runs the network on all samples, with the views in `missing` lost. CANCELLED once *stop is true.
+absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore& samples,
+                                        uint64_t missing = 0,
+                                        const std::atomic<bool>* stop = nullptr);
+
+/// What thresholds make of recorded exits.
+struct Operation {
+  double accuracy = 0;
+  std::vector<double> exit_fraction;  ///< [exits], adds up to 1
+  double payload_bytes = 0;           ///< per view and sample, by the paper's formula
+};
+Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
+                  absl::Span<const float> thresholds);
+
+/// Accuracy of an exit as if every sample had stopped there; 0 without samples.
+double ExitAccuracy(const ExitRecords& records, int exit);
+
+struct EvaluateOptions {
+  uint64_t missing = 0;       ///< these views are lost for all samples
+  bool each_missing = true;   ///< also lose each view in turn (V more runs)
+  bool sweep = true;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+/// Fills a RunSummary: accuracies, exit fractions, bytes, threshold sweep (0 to 1 by tenths at each
+/// exit but the root's, the others kept). Samples that lose their only view are left out of the
+/// accuracy without it: they would reach no node. Nothing in it depends on how fast it ran.
+absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory factory,
+                                        const SampleStore& samples, const std::string& data,
+                                        absl::Span<const float> thresholds,
+                                        const EvaluateOptions& options);
+
+/// As protobuf JSON with the proto's field names, zeros included.
+absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary);
+
+/// The tables that people read.
+std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary);
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_EVALUATE_H_

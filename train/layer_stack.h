@@ -1,0 +1,64 @@
+#ifndef DDNN_TRAIN_LAYER_STACK_H_
+#define DDNN_TRAIN_LAYER_STACK_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "ddnn/v1/bundle.pb.h"
+#include "models/network_plan.h"
+#include "train/ops.h"
+
+namespace ddnn::train {
+
+/// The layers (a tier's body, or its exit's head) of G nodes that are alike, as one grouped
+/// computation: node g owns channels g*C .. (g+1)*C-1 of every tensor and its own weights.
+class LayerStack {
+ public:
+  /// \param types  what comes out of each layer, as NodePlan::body and NodePlan::head have it.
+  LayerStack(std::vector<v1::Layer> layers, const ValueType& input,
+             const std::vector<ValueType>& types, int groups);
+
+  /// \param x     [B, G*C, H, W] in the network's units
+  /// \param mask  [B, G], or undefined: which nodes are present; see MaskedBatchNorm.
+  /// Outside training it computes what the exported layers will: batch norm is folded first.
+  at::Tensor Forward(at::Tensor x, const at::Tensor& mask, bool training) const;
+
+  /// Everything the optimiser moves; all leaves.
+  std::vector<at::Tensor> parameters() const;
+  /// Back into [-1, 1]: beyond that a binary weight's gradient is cut off for good.
+  void ClipBinaryWeights();
+  void To(const c10::Device& device);
+
+  /// The layers of one node, folded and packed.
+  std::vector<v1::SectionLayer> Export(int group) const;
+
+ private:
+  struct Step {
+    v1::Layer layer;
+    ValueType input, output;
+    bool binary = false;
+    /// This batch norm and the sign behind it become integer comparisons.
+    bool folds_sign = false;
+    at::Tensor weight, bias;                 // [G*F, C, K, K] or [G, O, I]; [G*F] or [G, O]
+    at::Tensor gamma, beta, mean, variance;  // [G*C]
+  };
+
+  void Prepare(Step* step) const;
+  at::Tensor Apply(const Step& step, const at::Tensor& x, const at::Tensor& mask,
+                   bool training) const;
+  at::Tensor ApplyConv(const Step& step, const at::Tensor& x) const;
+  at::Tensor ApplyLinear(const Step& step, const at::Tensor& x) const;
+  at::Tensor ApplyFolded(const Step& step, const at::Tensor& x) const;
+  v1::SectionLayer ExportStep(const Step& step, int group) const;
+
+  int groups_;
+  std::vector<Step> steps_;
+};
+
+/// A float linear layer of one node: weight [O, I], bias [O].
+v1::SectionLayer ExportFloatLinear(const at::Tensor& weight, const at::Tensor& bias);
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_LAYER_STACK_H_

@@ -1,0 +1,64 @@
+#include "train/progress.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace ddnn::train {
+namespace {
+
+constexpr int kBarWidth = 20;
+constexpr absl::Duration kDrawEvery = absl::Milliseconds(100);
+
+std::string Accuracies(const std::vector<std::string>& names, const std::vector<double>& values) {
+  std::string text;
+  for (size_t e = 0; e < values.size(); ++e) {
+    absl::StrAppendFormat(&text, "  %s %.1f%%", names[e], 100 * values[e]);
+  }
+  return text;
+}
+
+std::string Bar(double done) {
+  const int full = std::clamp(static_cast<int>(done * kBarWidth), 0, kBarWidth);
+  return absl::StrCat("[", std::string(full, '#'), std::string(kBarWidth - full, '.'), "]");
+}
+
+}  // namespace
+
+Progress::Progress(std::FILE* out, bool terminal) : out_(out), terminal_(terminal) {}
+
+std::string Progress::Speed(const ProgressReport& report, absl::Time now) {
+  const double seconds = absl::ToDoubleSeconds(now - start_);
+  const double done =
+      static_cast<double>(report.epoch - 1) * report.epoch_samples + report.samples;
+  if (seconds <= 0 || done <= 0) return "";
+  const double left =
+      seconds * (static_cast<double>(report.epochs) * report.epoch_samples - done) / done;
+  const int total = static_cast<int>(left + 0.5);
+  return absl::StrFormat("  %.0f samples/s  %d:%02d left", done / seconds, total / 60, total % 60);
+}
+
+void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
+  if (start_ == absl::InfinitePast()) start_ = now;
+  if (out_ == nullptr || !terminal_ || now - drawn_ < kDrawEvery) return;
+  drawn_ = now;
+  const double done = static_cast<double>(report.samples) / std::max<int64_t>(report.epoch_samples, 1);
+  const std::string line = absl::StrFormat(
+      "epoch %d/%d %s loss %.3f%s%s", report.epoch, report.epochs, Bar(done), report.loss,
+      Accuracies(report.exit_names, report.exit_accuracy), Speed(report, now));
+  // Return, line, erase what an earlier, longer line left behind.
+  absl::FPrintF(out_, "\r%s\033[K", line);
+  std::fflush(out_);
+}
+
+void Progress::OnEpoch(const ProgressReport& report, absl::Time now) {
+  if (out_ == nullptr) return;
+  absl::FPrintF(out_, "%sepoch %d/%d  loss %.3f  calibration:%s%s%s\n", terminal_ ? "\r\033[K" : "",
+                report.epoch, report.epochs, report.loss,
+                Accuracies(report.exit_names, report.calibration_accuracy), Speed(report, now),
+                report.best ? "  (best so far)" : "");
+  std::fflush(out_);
+}
+
+}  // namespace ddnn::train

@@ -1,0 +1,45 @@
+#ifndef DDNN_TRAIN_PROGRESS_H_
+#define DDNN_TRAIN_PROGRESS_H_
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace ddnn::train {
+
+/// What training has to tell while it runs.
+struct ProgressReport {
+  int epoch = 0, epochs = 0;              ///< epoch counts from 1
+  int64_t samples = 0, epoch_samples = 0;  ///< done in this epoch, and its length
+  double loss = 0;                        ///< mean over this epoch so far
+  std::vector<std::string> exit_names;
+  std::vector<double> exit_accuracy;  ///< so far in this epoch, training samples
+  /// At the end of an epoch: of each exit on the calibration split; else empty.
+  std::vector<double> calibration_accuracy;
+  bool best = false;  ///< at the end of an epoch: the best so far
+};
+
+/// Shows training: on a terminal one line that is drawn anew, elsewhere one plain line per epoch.
+class Progress {
+ public:
+  /// \param out  not owned; nothing is printed when null.
+  Progress(std::FILE* out, bool terminal);
+
+  /// A batch is done; draws at most ten times a second.
+  void OnBatch(const ProgressReport& report, absl::Time now);
+  /// An epoch is done.
+  void OnEpoch(const ProgressReport& report, absl::Time now);
+
+ private:
+  std::string Speed(const ProgressReport& report, absl::Time now);
+
+  std::FILE* out_;
+  bool terminal_;
+  absl::Time start_ = absl::InfinitePast(), drawn_ = absl::InfinitePast();
+};
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_PROGRESS_H_

@@ -1,0 +1,48 @@
+#ifndef DDNN_TRAIN_SAMPLE_STORE_H_
+#define DDNN_TRAIN_SAMPLE_STORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "datasets/dataset.h"
+#include "runtime/node/whole_network.h"
+
+namespace ddnn::train {
+
+/// Samples of one split in memory: simulated cameras are drawn once, not once per epoch.
+struct SampleStore {
+  int views = 0, classes = 0;
+  size_t view_bytes = 0;         ///< of one view's pixels
+  std::vector<uint8_t> pixels;   ///< [N, V, C, H, W]
+  std::vector<uint64_t> presence;  ///< [N], bit v: view v sees the object
+  std::vector<int> labels;         ///< [N]
+  std::vector<int> view_labels;    ///< [N, V]; `classes` where the view is absent
+
+  int64_t size() const { return static_cast<int64_t>(labels.size()); }
+  size_t sample_bytes() const { return view_bytes * views; }
+  /// Sample `index` as the runtime takes it, seen by the views in `presence`.
+  WholeInput Input(int64_t index, uint64_t presence) const;
+};
+
+/// Reads the samples at `indices` of a split with `threads` threads.
+///
+/// CANCELLED once *stop is true (may be null); RESOURCE_EXHAUSTED beyond 16 GiB; errors of the
+/// dataset as they are; INVALID_ARGUMENT for a label or a presence that its info() rules out.
+absl::StatusOr<SampleStore> LoadSamples(const Dataset& dataset, Split split,
+                                        absl::Span<const int64_t> indices, int threads,
+                                        const std::atomic<bool>* stop = nullptr);
+
+/// The whole split.
+absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int threads,
+                                      const std::atomic<bool>* stop = nullptr);
+
+/// That a dataset has the views, shape and classes a network expects. INVALID_ARGUMENT says what
+/// the network has and what the data has. With one class name missing or different it names it.
+absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info);
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_SAMPLE_STORE_H_

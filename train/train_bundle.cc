@@ -1,0 +1,162 @@
+#include "train/train_bundle.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/core/bundle.h"
+#include "train/evaluate.h"
+#include "train/thresholds.h"
+
+namespace ddnn::train {
+namespace {
+
+constexpr int kFormatVersion = 1;
+constexpr double kDefaultAccuracyDrop = 0.005;
+
+// A bundle on its way, removed unless it was moved to its place.
+class ScratchDirectory {
+ public:
+  explicit ScratchDirectory(const std::string& beside)
+      : path_(absl::StrCat(beside, ".check.", getpid())) {}
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+absl::Status CheckSplits(const Dataset& dataset) {
+  for (Split split : {Split::kTrain, Split::kCalibration, Split::kTest}) {
+    if (dataset.size(split) == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(dataset.info().spec, ": the ", ToString(split),
+                       " split is empty; train, calibration and test are needed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Only what the epochs can use is read: drawing simulated cameras takes its time.
+absl::StatusOr<SampleStore> LoadTraining(const Dataset& dataset, const TrainOptions& options) {
+  const int64_t size = dataset.size(Split::kTrain);
+  std::vector<int64_t> indices(size);
+  std::iota(indices.begin(), indices.end(), 0);
+  const int64_t per_epoch = options.samples_per_epoch;
+  if (per_epoch > 0 && per_epoch < size / std::max(options.epochs, 1)) {
+    std::mt19937_64 engine(options.seed);
+    for (int64_t i = size; i > 1; --i) std::swap(indices[i - 1], indices[engine() % i]);
+    indices.resize(per_epoch * options.epochs);
+    std::sort(indices.begin(), indices.end());
+  }
+  return LoadSamples(dataset, Split::kTrain, indices, options.threads, options.stop);
+}
+
+v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
+                            const TrainOptions& options, const Trained& trained,
+                            const ThresholdChoice& choice) {
+  v1::BundleManifest manifest;
+  manifest.set_format_version(kFormatVersion);
+  *manifest.mutable_network() = plan.spec();
+  for (size_t e = 0; e < plan.exits().size(); ++e) {
+    v1::ExitThreshold* threshold = manifest.add_threshold();
+    threshold->set_exit(plan.exits()[e].name);
+    threshold->set_entropy(choice.thresholds[e]);
+  }
+  v1::Provenance* provenance = manifest.mutable_provenance();
+  provenance->set_data(data);
+  provenance->set_seed(options.seed);
+  provenance->set_epochs(trained.epochs);
+  provenance->set_best_epoch(trained.best_epoch);
+  provenance->set_batch(options.batch);
+  provenance->set_learning_rate(options.learning_rate);
+  provenance->set_threads(options.threads);
+  provenance->set_calibration(choice.description);
+  return manifest;
+}
+
+absl::StatusOr<ThresholdChoice> Calibrate(const NetworkPlan& plan, const Trained& trained,
+                                          const SampleStore& calibration, EngineFactory engine) {
+  Bundle bundle{{}, plan, "", std::vector<float>(plan.exits().size(), 0.0f), {}};
+  for (const v1::Section& section : trained.sections) {
+    absl::StatusOr<int> tier = plan.FindTier(section.tier());
+    if (!tier.ok()) return tier.status();
+    bundle.sections[{*tier, section.node()}] = section;
+  }
+  absl::StatusOr<std::unique_ptr<WholeNetwork>> network = WholeNetwork::Create(bundle, engine);
+  if (!network.ok()) return network.status();
+  absl::StatusOr<ExitRecords> records = RecordExits(network->get(), calibration);
+  if (!records.ok()) return records.status();
+  const v1::Training& training = plan.spec().training();
+  return ChooseThresholds(
+      plan, *records,
+      training.has_max_accuracy_drop() ? training.max_accuracy_drop() : kDefaultAccuracyDrop);
+}
+
+}  // namespace
+
+TrainOptions DefaultOptions(const NetworkPlan& plan) {
+  const v1::Training& training = plan.spec().training();
+  TrainOptions options;
+  if (training.epochs() > 0) options.epochs = training.epochs();
+  if (training.batch() > 0) options.batch = training.batch();
+  if (training.learning_rate() > 0) options.learning_rate = training.learning_rate();
+  options.view_dropout = training.view_dropout();
+  options.samples_per_epoch = training.samples_per_epoch();
+  return options;
+}
+
+absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset& dataset,
+                                         const std::string& directory, const TrainOptions& options,
+                                         EngineFactory engine, Progress* progress) {
+  const std::string& data = dataset.info().spec;
+  if (absl::Status fits = CheckDataFits(plan, dataset.info()); !fits.ok()) return fits;
+  if (absl::Status splits = CheckSplits(dataset); !splits.ok()) return splits;
+
+  absl::StatusOr<SampleStore> calibration =
+      LoadSplit(dataset, Split::kCalibration, options.threads, options.stop);
+  if (!calibration.ok()) return calibration.status();
+  BundleResult result;
+  {
+    absl::StatusOr<SampleStore> train = LoadTraining(dataset, options);
+    if (!train.ok()) return train.status();
+    absl::StatusOr<Trained> trained =
+        TrainNetwork(plan, *train, *calibration, options, progress);
+    if (!trained.ok()) return trained.status();
+    result.trained = *std::move(trained);
+  }
+  absl::StatusOr<ThresholdChoice> choice =
+      Calibrate(plan, result.trained, *calibration, engine);
+  if (!choice.ok()) return choice.status();
+  const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *choice);
+
+  // The report names the bundle's hash and is about what a daemon would load: so the bundle is
+  // written, read back and evaluated beside its place before it goes there with its report.
+  const ScratchDirectory scratch(directory);
+  absl::Status saved = SaveBundle(scratch.path(), manifest, result.trained.sections, "{}\n");
+  if (!saved.ok()) return saved;
+  absl::StatusOr<Bundle> bundle = LoadBundle(scratch.path());
+  if (!bundle.ok()) return bundle.status();
+  absl::StatusOr<SampleStore> test = LoadSplit(dataset, Split::kTest, options.threads);
+  if (!test.ok()) return test.status();
+  absl::StatusOr<v1::RunSummary> summary =
+      Evaluate(*bundle, engine, *test, data, bundle->thresholds, EvaluateOptions());
+  if (!summary.ok()) return summary.status();
+  absl::StatusOr<std::string> json = ToJson(*summary);
+  if (!json.ok()) return json.status();
+  saved = SaveBundle(directory, manifest, result.trained.sections, *json);
+  if (!saved.ok()) return saved;
+  result.summary = *std::move(summary);
+  return result;
+}
+
+}  // namespace ddnn::train

@@ -1,0 +1,35 @@
+#ifndef DDNN_TRAIN_TRAIN_BUNDLE_H_
+#define DDNN_TRAIN_TRAIN_BUNDLE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "datasets/dataset.h"
+#include "ddnn/v1/report.pb.h"
+#include "runtime/core/engine.h"
+#include "train/trainer.h"
+
+namespace ddnn::train {
+
+struct BundleResult {
+  v1::RunSummary summary;  ///< on the test split, of the bundle as it was read back
+  Trained trained;
+};
+
+/// The options a network's spec asks for, where set; the rest as in TrainOptions.
+TrainOptions DefaultOptions(const NetworkPlan& plan);
+
+/// Trains `plan` on `dataset` and writes the bundle: best epoch, thresholds chosen on the
+/// calibration split, evaluation on the test split of what was written. `directory` is replaced in
+/// one step at the very end; before that, and on any error, it is left as it was.
+///
+/// \param engine  what evaluates the exported sections
+/// INVALID_ARGUMENT when the data does not fit the network or a split is empty, and else what
+/// TrainNetwork, the dataset and SaveBundle say.
+absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset& dataset,
+                                         const std::string& directory, const TrainOptions& options,
+                                         EngineFactory engine, Progress* progress);
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_TRAIN_BUNDLE_H_

@@ -1,0 +1,159 @@
+// ddnn-train: trains a network on a dataset and writes the bundle that every daemon loads.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "runtime/torch/torch_engine.h"
+#include "train/evaluate.h"
+#include "train/interrupt.h"
+#include "train/train_bundle.h"
+
+ABSL_FLAG(std::string, network, "", "the network, models/*.textproto");
+ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
+ABSL_FLAG(std::string, out, "", "where the bundle goes; a bundle that is there is replaced");
+ABSL_FLAG(int32_t, epochs, 0, "how often to go through the data; 0: as the network says");
+ABSL_FLAG(int32_t, batch, 0, "samples per step; 0: as the network says");
+ABSL_FLAG(double, learning_rate, 0, "of Adam, falling to 0 as a cosine; 0: as the network says");
+ABSL_FLAG(int64_t, samples, 0, "train on at most this many per epoch; 0: as the network says");
+ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, same bundle");
+ABSL_FLAG(int32_t, threads, 0, "0: one per processor, 16 at most");
+ABSL_FLAG(std::string, device, "cpu", "cpu or cuda");
+
+namespace ddnn::train {
+namespace {
+
+constexpr char kUsage[] =
+    R"(trains a network with all its exits on a dataset and writes a bundle.
+
+  ddnn-train --network models/six_cameras.textproto --data six-cameras:fashion-mnist --out out/six
+  ddnn-train --network models/mnist_grid.textproto --data grid:mnist --out out/grid --epochs 3
+  ddnn-train --network my.textproto --data folder:pictures --out out/mine --seed 7 --threads 4
+
+Datasets: fashion-mnist, mnist, six-cameras:BASE, grid:BASE, mvmc:TRAIN.npz[,TEST.npz], folder:DIR.
+The epoch that is best on the calibration split is kept, the exits' thresholds are chosen there, and
+the bundle's report.json holds what the test split says. Ctrl-C stops: with no epoch done nothing is
+written, later the best epoch so far is. A second Ctrl-C ends at once.)";
+
+absl::Status Required(const std::string& name, const std::string& value) {
+  if (!value.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--", name, " is missing; see --help"));
+}
+
+absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
+  TrainOptions options = DefaultOptions(plan);
+  const auto at_least = [](const char* name, auto value, auto least) {
+    return value >= least ? absl::OkStatus()
+                          : absl::InvalidArgumentError(
+                                absl::StrCat("--", name, "=", value, ": at least ", least));
+  };
+  absl::Status status = at_least("epochs", absl::GetFlag(FLAGS_epochs), 0);
+  status.Update(at_least("batch", absl::GetFlag(FLAGS_batch), 0));
+  status.Update(at_least("samples", absl::GetFlag(FLAGS_samples), int64_t{0}));
+  status.Update(at_least("threads", absl::GetFlag(FLAGS_threads), 0));
+  const double rate = absl::GetFlag(FLAGS_learning_rate);
+  if (!(rate >= 0 && rate <= 10)) {
+    status.Update(absl::InvalidArgumentError(absl::StrCat("--learning_rate=", rate,
+                                                          ": between 0 and 10")));
+  }
+  const std::string device = absl::GetFlag(FLAGS_device);
+  if (device != "cpu" && device != "cuda") {
+    status.Update(
+        absl::InvalidArgumentError(absl::StrCat("--device=", device, ": cpu or cuda")));
+  }
+  if (!status.ok()) return status;
+  if (absl::GetFlag(FLAGS_epochs) > 0) options.epochs = absl::GetFlag(FLAGS_epochs);
+  if (absl::GetFlag(FLAGS_batch) > 0) options.batch = absl::GetFlag(FLAGS_batch);
+  if (rate > 0) options.learning_rate = static_cast<float>(rate);
+  if (absl::GetFlag(FLAGS_samples) > 0) options.samples_per_epoch = absl::GetFlag(FLAGS_samples);
+  options.seed = absl::GetFlag(FLAGS_seed);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  if (options.threads == 0) {
+    options.threads = static_cast<int>(std::min(sysconf(_SC_NPROCESSORS_ONLN), 16L));
+  }
+  options.cuda = device == "cuda";
+  if (options.cuda && !CudaAvailable()) {
+    return absl::FailedPreconditionError(
+        "--device=cuda: this LibTorch has no CUDA, or there is no GPU; use --device=cpu");
+  }
+  return options;
+}
+
+// Better now than after minutes of training.
+absl::Status CheckWritable(const std::string& out) {
+  std::error_code error;
+  const std::filesystem::path parent = std::filesystem::absolute(out, error).parent_path();
+  std::filesystem::create_directories(parent, error);
+  if (error || access(parent.c_str(), W_OK) != 0) {
+    return absl::PermissionDeniedError(absl::StrCat("--out=", out, ": cannot write to ",
+                                                    parent.string()));
+  }
+  if (std::filesystem::exists(out) && !std::filesystem::is_directory(out)) {
+    return absl::AlreadyExistsError(absl::StrCat("--out=", out, " is a file, not a bundle"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Main() {
+  absl::Status status = Required("network", absl::GetFlag(FLAGS_network));
+  status.Update(Required("data", absl::GetFlag(FLAGS_data)));
+  status.Update(Required("out", absl::GetFlag(FLAGS_out)));
+  if (!status.ok()) return status;
+  absl::StatusOr<NetworkPlan> plan = LoadNetwork(absl::GetFlag(FLAGS_network));
+  if (!plan.ok()) return plan.status();
+  absl::StatusOr<TrainOptions> options = Options(*plan);
+  if (!options.ok()) return options.status();
+  std::string out = absl::GetFlag(FLAGS_out);
+  while (out.size() > 1 && out.back() == '/') out.pop_back();
+  if (status = CheckWritable(out); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
+  if (!dataset.ok()) return dataset.status();
+
+  options->stop = CatchInterrupts();
+  absl::PrintF("%s on %s: %d epochs, batches of %d, %d threads; reading samples\n",
+               plan->spec().name(), absl::GetFlag(FLAGS_data), options->epochs, options->batch,
+               options->threads);
+  std::fflush(stdout);
+  Progress progress(stdout, isatty(STDOUT_FILENO));
+  absl::StatusOr<BundleResult> result =
+      TrainBundle(*plan, **dataset, out, *options, CreateTorchEngine, &progress);
+  if (absl::IsCancelled(result.status())) {
+    absl::FPrintF(stderr, "\nddnn-train: interrupted before the first epoch was done; "
+                          "nothing was written\n");
+    return 130;
+  }
+  if (!result.ok()) return result.status();
+  absl::PrintF("\n%s\nepoch %d of %d is in %s\n", ToText(*plan, result->summary),
+               result->trained.best_epoch, result->trained.epochs, out);
+  if (result->trained.interrupted) {
+    absl::PrintF("interrupted: this is the best of the %d epochs done, of %d\n",
+                 result->trained.epochs, options->epochs);
+    return 130;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace ddnn::train
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(ddnn::train::kUsage);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  absl::StatusOr<int> code =
+      rest.size() > 1 ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1],
+                                                                "\"? see --help"))
+                      : ddnn::train::Main();
+  if (code.ok()) return *code;
+  absl::FPrintF(stderr, "ddnn-train: %s\n", code.status().message());
+  return 1;
+}

@@ -1,0 +1,53 @@
+#ifndef DDNN_TRAIN_TRAINER_H_
+#define DDNN_TRAIN_TRAINER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ddnn/v1/bundle.pb.h"
+#include "models/network_plan.h"
+#include "train/progress.h"
+#include "train/sample_store.h"
+
+namespace ddnn::train {
+
+struct TrainOptions {
+  int epochs = 10;
+  int batch = 128;
+  float learning_rate = 1e-3f;
+  float view_dropout = 0;         ///< chance of hiding each view of a sample, never all of them
+  int64_t samples_per_epoch = 0;  ///< 0: all
+  uint64_t seed = 1;
+  int threads = 2;
+  bool cuda = false;
+  const std::atomic<bool>* stop = nullptr;  ///< may be null; looked at before every batch
+};
+
+struct Trained {
+  std::vector<v1::Section> sections;  ///< of the best epoch
+  int best_epoch = 0;                 ///< counts from 1
+  int epochs = 0;                     ///< completed
+  bool interrupted = false;
+};
+
+/// Whether this LibTorch can compute on a GPU here.
+bool CudaAvailable();
+
+/// Trains all exits of a network together (JointLoss) with Adam and a cosine schedule down to 0.
+///
+/// Kept is the epoch with the highest mean accuracy over all exits on the calibration samples: a
+/// network whose last exit gained a little while its first lost more is the worse one to deploy.
+/// The same options, samples and build give the same sections bit for bit (on a CPU).
+///
+/// FAILED_PRECONDITION: a GPU was asked for and there is none. CANCELLED: *stop came before the
+/// first epoch was done; later than that it ends training, with `interrupted` set.
+/// INTERNAL: the loss is no number, or LibTorch threw.
+absl::StatusOr<Trained> TrainNetwork(const NetworkPlan& plan, const SampleStore& train,
+                                     const SampleStore& calibration, const TrainOptions& options,
+                                     Progress* progress);
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_TRAINER_H_
