@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace ddnn {
@@ -19,10 +20,6 @@ namespace {
 // gRPC does not say why it could not listen; binding once more does.
 absl::Status WhyNot(const std::string& address) {
   const size_t colon = address.rfind(':');
-  if (colon == std::string::npos || colon + 1 == address.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot listen at \"", address, "\": expected HOST:PORT"));
-  }
   std::string host = address.substr(0, colon);
   if (host.size() > 1 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
@@ -54,6 +51,14 @@ absl::Status WhyNot(const std::string& address) {
                              : absl::InvalidArgumentError(message);
 }
 
+// gRPC would take port 443 where none is given.
+bool HasPort(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = -1;
+  return colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) &&
+         port >= 0 && port <= 65535;
+}
+
 void EnablePlugins() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -66,6 +71,10 @@ void EnablePlugins() {
 
 absl::StatusOr<Listener> Listen(const std::string& address, size_t max_receive_bytes,
                                 const std::vector<grpc::Service*>& services) {
+  if (!HasPort(address)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot listen at \"", address, "\": expected HOST:PORT"));
+  }
   EnablePlugins();
   Listener listener;
   grpc::ServerBuilder builder;

@@ -1,0 +1,475 @@
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "ddnn/v1/tier.grpc.pb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/core/bundle.h"
+#include "runtime/core/feature_codec.h"
+#include "runtime/net/listener.h"
+#include "runtime/net/protocol.h"
+#include "runtime/net/tier_client.h"
+#include "runtime/net/tier_server.h"
+#include "tests/net/waiter.h"
+#include "tests/node/networks.h"
+
+namespace ddnn {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+const std::string kHash(32, 'h');
+
+class Children : public TierServer::Handler {
+ public:
+  void OnChildJoined(int child) override {
+    waiter.Change([&] { here.insert(child), ++joins; });
+  }
+  void OnChildGone(int child) override {
+    waiter.Change([&] { here.erase(child); });
+  }
+  void OnChildReady(int child) override {
+    waiter.Change([&] { ready.insert(child); });
+  }
+  absl::Status OnSample(int child, v1::UpSample sample) override {
+    waiter.Change([&] { samples.push_back(std::move(sample)); });
+    return absl::OkStatus();
+  }
+  bool WaitForSamples(size_t count) {
+    return waiter.WaitUntil([&] { return samples.size() >= count; });
+  }
+
+  Waiter waiter;
+  std::set<int> here, ready;
+  int joins = 0;
+  std::vector<v1::UpSample> samples;
+};
+
+// A parent that can be stopped and started again at the same port.
+class Parent {
+ public:
+  explicit Parent(const NetworkPlan& plan, size_t max_pending = 8192)
+      : plan_(plan), max_pending_(max_pending) {
+    Start("127.0.0.1:0");
+  }
+  ~Parent() { Stop(); }
+
+  void Start(const std::string& address) {
+    TierServer::Options options;
+    options.tier = 1;
+    options.bundle_sha256 = kHash;
+    options.max_pending = max_pending_;
+    tier_ = std::make_unique<TierServer>(plan_, options, &children);
+    auto listener = Listen(address, MaxUpBytes(plan_, 1, 0), {tier_->service()});
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    server_ = std::move(listener->server);
+    address_ = absl::StrCat("127.0.0.1:", listener->port);
+  }
+  void Stop() {
+    if (tier_ == nullptr) return;
+    tier_->Shutdown(absl::Seconds(5));
+    server_->Shutdown();
+    server_.reset();
+    tier_.reset();
+  }
+  void Restart() {
+    Stop();
+    Start(address_);
+  }
+
+  TierServer* tier() { return tier_.get(); }
+  const std::string& address() const { return address_; }
+
+  Children children;
+
+ private:
+  const NetworkPlan& plan_;
+  const size_t max_pending_;
+  std::string address_;
+  std::unique_ptr<TierServer> tier_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+v1::Up HelloOf(int node, const std::string& hash = kHash) {
+  v1::Up up;
+  up.mutable_hello()->set_protocol_version(kProtocolVersion);
+  up.mutable_hello()->set_bundle_sha256(hash);
+  up.mutable_hello()->set_tier("device");
+  up.mutable_hello()->set_node(node);
+  return up;
+}
+
+// A child that says what it likes.
+class RawChild {
+ public:
+  explicit RawChild(const std::string& address)
+      : stub_(v1::TierService::NewStub(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    stream_ = stub_->Join(&context_);
+  }
+  ~RawChild() {
+    if (!finished_) Hang();
+  }
+
+  bool Say(const v1::Up& up) { return stream_->Write(up); }
+  bool Hear(v1::Down* down) { return stream_->Read(down); }
+  bool Join(int node) {
+    v1::Down down;
+    return Say(HelloOf(node)) && Hear(&down) && down.has_welcome();
+  }
+  /// Reads to the end; what the parent ended it with.
+  grpc::Status End() {
+    v1::Down down;
+    while (stream_->Read(&down)) {
+    }
+    finished_ = true;
+    return stream_->Finish();
+  }
+  void Hang() {
+    context_.TryCancel();
+    End();
+  }
+
+ private:
+  std::unique_ptr<v1::TierService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::Up, v1::Down>> stream_;
+  bool finished_ = false;
+};
+
+class TierServerTest : public ::testing::Test {
+ protected:
+  v1::Up Scores(uint64_t sequence) {
+    v1::Up up;
+    up.add_sample()->set_sequence(sequence);
+    up.mutable_sample(0)->set_scores(std::string(12, '\0'));
+    return up;
+  }
+  grpc::Status Ends(const v1::Up& up, bool join = true) {
+    RawChild child(parent_.address());
+    if (join) {
+      EXPECT_TRUE(child.Join(0));
+    }
+    child.Say(up);
+    return child.End();
+  }
+  bool WaitUntilEmpty() {
+    return parent_.children.waiter.WaitUntil([&] { return parent_.children.here.empty(); });
+  }
+
+  const NetworkPlan plan_ = SmallNetwork('e');
+  Parent parent_{plan_};
+};
+
+TEST_F(TierServerTest, HandsOnWhatAChildSays) {
+  RawChild child(parent_.address());
+  ASSERT_TRUE(child.Join(1));
+  v1::Up up = Scores(5);
+  up.set_ready(true);
+  ASSERT_TRUE(child.Say(up));
+  ASSERT_TRUE(parent_.children.WaitForSamples(1));
+  EXPECT_EQ(parent_.children.samples[0].sequence(), 5u);
+  EXPECT_EQ(parent_.children.samples[0].presence(), 2u);
+  EXPECT_EQ(parent_.children.ready, std::set<int>{1});
+}
+
+TEST_F(TierServerTest, RefusesAnotherBundle) {
+  const grpc::Status status = Ends(HelloOf(0, std::string(32, 'x')), /*join=*/false);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(),
+              AllOf(HasSubstr(ToHex(kHash)), HasSubstr(ToHex(std::string(32, 'x')))));
+  EXPECT_EQ(parent_.tier()->counters().refused, 1u);
+  EXPECT_EQ(parent_.children.joins, 0);
+}
+
+TEST_F(TierServerTest, RefusesAViewOutOfRange) {
+  EXPECT_EQ(Ends(HelloOf(3), /*join=*/false).error_code(), grpc::StatusCode::OUT_OF_RANGE);
+}
+
+TEST_F(TierServerTest, RefusesATakenPlaceAndFreesItWhenTheChildIsGone) {
+  auto first = std::make_unique<RawChild>(parent_.address());
+  ASSERT_TRUE(first->Join(0));
+  const grpc::Status status = Ends(HelloOf(0), /*join=*/false);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_THAT(status.error_message(), AllOf(HasSubstr("device.0"), HasSubstr("127.0.0.1")));
+  first.reset();
+  ASSERT_TRUE(WaitUntilEmpty());
+  // The place is free once the handler has heard of it and returned; a moment may lie between.
+  bool joined = false;
+  for (int i = 0; i < 1000 && !joined; ++i) joined = RawChild(parent_.address()).Join(0);
+  EXPECT_TRUE(joined);
+}
+
+TEST_F(TierServerTest, RefusesAFirstMessageThatIsNoHello) {
+  EXPECT_EQ(Ends(Scores(1), /*join=*/false).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  v1::Up both = HelloOf(0);
+  *both.add_sample() = Scores(1).sample(0);
+  EXPECT_EQ(Ends(both, /*join=*/false).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(parent_.children.samples.empty());
+}
+
+TEST_F(TierServerTest, RefusesASecondHello) {
+  const grpc::Status status = Ends(HelloOf(0));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("second hello"));
+}
+
+TEST_F(TierServerTest, RefusesAWrongFeatureSizeAndNothingOfThatMessageCounts) {
+  v1::Up up = Scores(1);
+  up.add_sample()->set_features("x");
+  const grpc::Status status = Ends(up);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("features have 1 bytes"));
+  EXPECT_TRUE(parent_.children.samples.empty());
+  EXPECT_EQ(parent_.tier()->counters().malformed, 1u);
+  EXPECT_TRUE(WaitUntilEmpty());
+}
+
+TEST_F(TierServerTest, RefusesTooManySamplesInOneMessage) {
+  v1::Up up;
+  for (int i = 0; i <= kMaxPerMessage; ++i) up.add_sample()->set_absent(true);
+  EXPECT_EQ(Ends(up).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(TierServerTest, RefusesAMessageLargerThanTheSpecAllows) {
+  v1::Up up = Scores(1);
+  up.mutable_sample(0)->set_features(std::string(MaxUpBytes(plan_, 1, 0) + 1, 'f'));
+  const grpc::Status status = Ends(up);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
+  EXPECT_THAT(status.error_message(), HasSubstr("larger than max"));
+  EXPECT_TRUE(WaitUntilEmpty());
+  EXPECT_TRUE(parent_.children.samples.empty());
+}
+
+TEST_F(TierServerTest, EndsOnlyTheStreamOfWhoMisbehaves) {
+  RawChild good(parent_.address());
+  ASSERT_TRUE(good.Join(1));
+  EXPECT_FALSE(Ends(HelloOf(0)).ok());
+  ASSERT_TRUE(good.Say(Scores(9)));
+  EXPECT_TRUE(parent_.children.WaitForSamples(1));
+}
+
+TEST_F(TierServerTest, SurvivesFieldsNobodyKnows) {
+  // Fields nobody knows, and no hello.
+  v1::Up up;
+  up.GetReflection()->MutableUnknownFields(&up)->AddLengthDelimited(15, std::string(500, '\xff'));
+  EXPECT_EQ(Ends(up, /*join=*/false).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  RawChild good(parent_.address());
+  EXPECT_TRUE(good.Join(1));
+}
+
+TEST_F(TierServerTest, SendsAnswersRequestsAndStartMerged) {
+  RawChild child(parent_.address());
+  ASSERT_TRUE(child.Join(2));
+  const int kAnswers = 500;
+  for (int i = 0; i < kAnswers; ++i) {
+    Answer answer;
+    answer.sample = {0, static_cast<uint64_t>(i)};
+    parent_.tier()->SendAnswer(2, answer);
+  }
+  parent_.tier()->SendWanted(2, {3, 77});
+  parent_.tier()->SendStart(2);
+  uint64_t answers = 0;
+  bool start = false, wanted = false;
+  while (answers < kAnswers || !start || !wanted) {
+    v1::Down down;
+    ASSERT_TRUE(child.Hear(&down));
+    EXPECT_LE(down.answer_size(), kMaxPerMessage);
+    for (const v1::DownAnswer& answer : down.answer()) EXPECT_EQ(answer.sequence(), answers++);
+    for (const v1::SampleRef& ref : down.want_features()) wanted |= ref.sequence() == 77;
+    start |= down.start();
+  }
+}
+
+TEST(TierServer, CutsOffAChildThatDoesNotRead) {
+  const NetworkPlan plan = SmallNetwork('e');
+  Parent parent(plan, /*max_pending=*/64);
+  RawChild child(parent.address());
+  ASSERT_TRUE(child.Join(0));
+  Answer answer;
+  answer.reason = std::string(kMaxReason, 'r');
+  // Flow control lets some megabytes through before anything queues up.
+  for (int i = 0; i < 1000000 && parent.tier()->counters().cut_off == 0; ++i) {
+    answer.sample.sequence = i;
+    parent.tier()->SendAnswer(0, answer);
+  }
+  EXPECT_EQ(parent.tier()->counters().cut_off, 1u);
+  EXPECT_TRUE(parent.children.waiter.WaitUntil([&] { return parent.children.here.empty(); }));
+}
+
+class Up : public TierClient::Handler {
+ public:
+  void OnParentUp() override {
+    waiter.Change([&] { up = true, ++ups; });
+  }
+  void OnParentGone() override {
+    waiter.Change([&] { up = false; });
+  }
+  void OnFeaturesWanted(SampleKey sample) override {
+    waiter.Change([&] { wanted.push_back(sample); });
+  }
+  void OnParentAnswer(const Answer& answer) override {
+    waiter.Change([&] { answers.push_back(answer); });
+  }
+  void OnStart() override {
+    waiter.Change([&] { started = true; });
+  }
+  void OnRefused(const absl::Status& why) override {
+    waiter.Change([&] { refused = why; });
+  }
+
+  bool WaitForUps(int count) {
+    return waiter.WaitUntil([&] { return up && ups >= count; });
+  }
+
+  Waiter waiter;
+  bool up = false, started = false;
+  int ups = 0;
+  absl::Status refused;
+  std::vector<SampleKey> wanted;
+  std::vector<Answer> answers;
+};
+
+class TierClientTest : public ::testing::Test {
+ protected:
+  TierClient::Options Options(int node) {
+    TierClient::Options options;
+    options.target = parent_.address();
+    options.index = node;
+    options.bundle_sha256 = kHash;
+    options.min_backoff = absl::Milliseconds(1);
+    options.max_backoff = absl::Milliseconds(20);
+    return options;
+  }
+  v1::UpSample Scores(uint64_t sequence) {
+    v1::UpSample sample;
+    sample.set_sequence(sequence);
+    sample.set_scores(std::string(12, '\0'));
+    return sample;
+  }
+
+  const NetworkPlan plan_ = SmallNetwork('e');
+  Parent parent_{plan_};
+  Up up_;
+};
+
+TEST_F(TierClientTest, CarriesSamplesUpAndAnswersDownInOrder) {
+  TierClient client(plan_, Options(0), &up_);
+  client.Start();
+  ASSERT_TRUE(up_.WaitForUps(1));
+  const size_t kSamples = 1000;
+  for (size_t i = 0; i < kSamples; ++i) client.Send(Scores(i));
+  ASSERT_TRUE(parent_.children.WaitForSamples(kSamples));
+  for (size_t i = 0; i < kSamples; ++i) {
+    ASSERT_EQ(parent_.children.samples[i].sequence(), i);
+    Answer answer;
+    answer.sample.sequence = i;
+    parent_.tier()->SendAnswer(0, answer);
+  }
+  ASSERT_TRUE(up_.waiter.WaitUntil([&] { return up_.answers.size() == kSamples; }));
+  for (size_t i = 0; i < kSamples; ++i) ASSERT_EQ(up_.answers[i].sample.sequence, i);
+}
+
+TEST_F(TierClientTest, CountsTheKernelsBytes) {
+  TierClient client(plan_, Options(0), &up_);
+  client.Start();
+  ASSERT_TRUE(up_.WaitForUps(1));
+  const size_t kSamples = 200;
+  for (size_t i = 0; i < kSamples; ++i) client.Send(Scores(i));
+  ASSERT_TRUE(parent_.children.WaitForSamples(kSamples));
+  const WireCounters wire = client.wire();
+  EXPECT_GE(wire.bytes_sent, kSamples * 12);
+  EXPECT_LT(wire.bytes_sent, kSamples * 12 * 20);
+  EXPECT_GT(wire.bytes_received, 0u);
+  EXPECT_GT(wire.segments_sent, 0u);
+  EXPECT_GT(wire.segments_received, 0u);
+  client.Stop(absl::Seconds(5));
+  EXPECT_GE(client.wire().bytes_sent, wire.bytes_sent) << "kept after the connection is closed";
+}
+
+TEST_F(TierClientTest, ComesBackAfterTheParentRestartedAndAddsUpItsBytes) {
+  TierClient client(plan_, Options(0), &up_);
+  client.SendReady();
+  client.Start();
+  ASSERT_TRUE(up_.WaitForUps(1));
+  for (size_t i = 0; i < 100; ++i) client.Send(Scores(i));
+  ASSERT_TRUE(parent_.children.WaitForSamples(100));
+  parent_.Stop();
+  ASSERT_TRUE(up_.waiter.WaitUntil([&] { return !up_.up; }));
+  client.Send(Scores(1));  // into the void
+  parent_.children.ready.clear();
+  parent_.Start(parent_.address());
+  ASSERT_TRUE(up_.WaitForUps(2));
+  client.Send(Scores(100));
+  ASSERT_TRUE(parent_.children.WaitForSamples(101));
+  EXPECT_EQ(parent_.children.samples.back().sequence(), 100u);
+  EXPECT_TRUE(parent_.children.waiter.WaitUntil([&] { return parent_.children.ready.size() == 1; }))
+      << "readiness is said again";
+  EXPECT_GE(client.wire().bytes_sent, 101u * 12);
+}
+
+TEST_F(TierClientTest, WaitsForAParentThatIsNotThereYet) {
+  const std::string address = parent_.address();
+  parent_.Stop();
+  TierClient client(plan_, Options(0), &up_);
+  client.Start();
+  parent_.Start(address);
+  EXPECT_TRUE(up_.WaitForUps(1));
+}
+
+TEST_F(TierClientTest, ReportsWhatIsRefusedForGood) {
+  TierClient::Options other = Options(0);
+  other.bundle_sha256 = std::string(32, 'x');
+  TierClient client(plan_, other, &up_);
+  client.Start();
+  ASSERT_TRUE(up_.waiter.WaitUntil([&] { return !up_.refused.ok(); }));
+  EXPECT_EQ(up_.refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(up_.refused.message()),
+              AllOf(HasSubstr(parent_.address()), HasSubstr(ToHex(kHash))));
+  EXPECT_EQ(up_.ups, 0);
+}
+
+TEST_F(TierClientTest, ReportsATakenPlace) {
+  TierClient first(plan_, Options(1), &up_);
+  first.Start();
+  ASSERT_TRUE(up_.WaitForUps(1));
+  Up second_up;
+  TierClient second(plan_, Options(1), &second_up);
+  second.Start();
+  ASSERT_TRUE(second_up.waiter.WaitUntil([&] { return !second_up.refused.ok(); }));
+  EXPECT_EQ(second_up.refused.code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(TierClientTest, SaysWhatWaitsBeforeItStops) {
+  TierClient client(plan_, Options(0), &up_);
+  client.Start();
+  ASSERT_TRUE(up_.WaitForUps(1));
+  for (size_t i = 0; i < 500; ++i) client.Send(Scores(i));
+  client.Stop(absl::Seconds(20));
+  EXPECT_TRUE(parent_.children.WaitForSamples(500));
+}
+
+TEST(Listen, RefusesAPortThatIsTaken) {
+  const NetworkPlan plan = SmallNetwork('e');
+  Parent parent(plan);
+  const auto second = Listen(parent.address(), 1024, {});
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(parent.address()));
+}
+
+TEST(Listen, NamesAnAddressItCannotListenAt) {
+  for (const char* bad : {"nonsense", "127.0.0.1", "203.0.113.7:7000", "127.0.0.1:70000", ":"}) {
+    const auto listener = Listen(bad, 1024, {});
+    EXPECT_EQ(listener.status().code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(std::string(listener.status().message()), HasSubstr(bad));
+  }
+}
+
+}  // namespace
+}  // namespace ddnn
