@@ -1,0 +1,79 @@
+#include "runtime/core/files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "runtime/core/bundle.h"
+
+namespace ddnn {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class Files : public testing::Test {
+ protected:
+  Files()
+      : folder_(testing::TempDir() + "/files_" +
+                testing::UnitTest::GetInstance()->current_test_info()->name()) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~Files() override { fs::remove_all(folder_); }
+
+  const std::string folder_;
+};
+
+TEST_F(Files, ReadWhatWasWritten) {
+  const std::string path = folder_ + "/a";
+  const std::string data("\0\xff\n\r text", 9);
+  ASSERT_TRUE(WriteFileAtomically(path, data).ok());
+  EXPECT_EQ(*ReadFile(path, data.size()), data);
+  ASSERT_TRUE(WriteFileAtomically(path, "shorter").ok());
+  EXPECT_EQ(*ReadFile(path, 100), "shorter");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(Files, RefuseMoreThanTheyMayHold) {
+  const std::string path = folder_ + "/a";
+  ASSERT_TRUE(WriteFileAtomically(path, "12345").ok());
+  const absl::Status status = ReadFile(path, 4).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(path + ": 5 bytes, expected at most 4"));
+}
+
+TEST_F(Files, RefuseWhatIsNoFile) {
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {pipe, folder_}) {
+    const absl::Status status = ReadFile(path, 100).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path + ": not a regular file"));
+  }
+}
+
+TEST_F(Files, NameWhatIsMissing) {
+  const std::string path = folder_ + "/none/a";
+  EXPECT_EQ(ReadFile(path, 1).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(ReadFile(path, 1).status().message()), HasSubstr(path));
+  EXPECT_EQ(WriteFileAtomically(path, "x").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(Files, LeaveNothingBesideAFolderTheyCannotReplace) {
+  fs::create_directories(folder_ + "/a/b");
+  EXPECT_FALSE(WriteFileAtomically(folder_ + "/a", "x").ok());
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST(Sha256, KnowsTheStandardsExamples) {
+  EXPECT_EQ(ToHex(Sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(ToHex(Sha256("abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256("abc").size(), 32u);
+}
+
+}  // namespace
+}  // namespace ddnn

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# usage: links_no_torch.sh FILE - fails if loading FILE loads LibTorch.
+set -euo pipefail
+loaded=$(ldd "$1")
+# Some file must be loaded, or ldd did not understand what it was given.
+grep -q 'libc\.so' <<<"$loaded"
+if found=$(grep -E 'lib(torch|c10|caffe2)' <<<"$loaded"); then
+  echo "$1 loads LibTorch:"
+  echo "$found"
+  exit 1
+fi
+echo "$1 loads no LibTorch"
