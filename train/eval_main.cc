@@ -18,6 +18,7 @@
 #include "runtime/torch/torch_engine.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
+#include "train/threads.h"
 
 ABSL_FLAG(std::string, bundle, "", "the bundle, as ddnn-train wrote it");
 ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
@@ -134,6 +135,7 @@ absl::StatusOr<int> Main() {
 }  // namespace ddnn::train
 
 int main(int argc, char** argv) {
+  ddnn::train::WaitWithoutSpinning(argv);
   absl::SetProgramUsageMessage(ddnn::train::kUsage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   absl::StatusOr<int> code =

@@ -17,6 +17,7 @@
 #include "runtime/torch/torch_engine.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
+#include "train/threads.h"
 #include "train/train_bundle.h"
 
 ABSL_FLAG(std::string, network, "", "the network, models/*.textproto");
@@ -147,6 +148,7 @@ absl::StatusOr<int> Main() {
 }  // namespace ddnn::train
 
 int main(int argc, char** argv) {
+  ddnn::train::WaitWithoutSpinning(argv);
   absl::SetProgramUsageMessage(ddnn::train::kUsage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   absl::StatusOr<int> code =
