@@ -38,6 +38,8 @@ class BundleTest : public testing::Test {
     return data.ok() ? *data : "";
   }
   static void Write(const std::string& path, const std::string& data) {
+    // Truncating a file makes some file systems wait for the disk.
+    std::filesystem::remove(path);
     std::ofstream(path, std::ios::binary) << data;
     EXPECT_EQ(std::filesystem::file_size(path), data.size());
   }
