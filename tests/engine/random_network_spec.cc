@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ddnn/v1/network.pb.h"
+#include "models/section_layout.h"
 
 namespace ddnn {
 namespace testing {
@@ -73,6 +74,8 @@ class SpecMaker {
           break;
         case 3:
           if (binary_) {
+            FillConv(tier->add_layer()->mutable_binary_conv());
+            if (Uniform(0, 1) == 1) FillPool(tier->add_layer()->mutable_max_pool());
             tier->add_layer()->mutable_batch_norm();
             tier->add_layer()->mutable_sign();
           } else {
@@ -111,15 +114,17 @@ class SpecMaker {
   std::mt19937* const rng_;
 };
 
+// By the layers as they are run: the batch norm of a merged pair counts as float in the plan.
 bool IsBinary(const NetworkPlan& plan) {
-  for (const TierPlan& tier : plan.tiers()) {
-    const NodePlan& node = tier.nodes[0];
-    if (node.input.kind == ValueKind::kFloat) return false;
-    for (const ValueType& type : node.body) {
-      if (type.kind == ValueKind::kFloat) return false;
+  for (int tier = 0; tier <= plan.root_tier(); ++tier) {
+    const SectionLayout layout = LayOutSection(plan, tier, 0);
+    if (plan.node(tier, 0).input.kind == ValueKind::kFloat) return false;
+    for (const LayerSlot& slot : layout.body) {
+      if (slot.out.kind == ValueKind::kFloat) return false;
     }
-    // Behind flatten and binary_linear.
-    if (node.head.size() > 1 && node.head[1].kind == ValueKind::kFloat) return false;
+    for (const LayerSlot& slot : layout.head) {
+      if (slot.in.kind == ValueKind::kFloat) return false;
+    }
   }
   return true;
 }

@@ -1,8 +1,11 @@
 // Whole random sections: each engine against the plain reference, and so against the other.
+#include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "models/section_layout.h"
 #include "tests/engine/engines.h"
 #include "tests/engine/random_network_spec.h"
 
@@ -36,6 +39,27 @@ class RandomCase {
   v1::Section section_;
   std::vector<SectionInput> batch_;
 };
+
+// The cases below mean little unless every binary layer meets pixels, bits and integers.
+TEST(RandomSections, MeetEveryBinaryLayerOverEveryKind) {
+  std::map<std::pair<v1::SectionLayer::KindCase, ValueKind>, int> met;
+  for (unsigned seed = 0; seed < 400; ++seed) {
+    RandomCase c(Arithmetic::kBinary, seed);
+    const SectionLayout layout = LayOutSection(c.plan(), c.node().tier, 0);
+    for (const LayerSlot& slot : layout.body) ++met[{slot.kind, slot.in.kind}];
+    for (const LayerSlot& slot : layout.head) ++met[{slot.kind, slot.in.kind}];
+  }
+  for (ValueKind kind : {ValueKind::kPixel, ValueKind::kBit, ValueKind::kInteger}) {
+    for (auto layer : {v1::SectionLayer::kBinaryConv, v1::SectionLayer::kBinaryLinear,
+                       v1::SectionLayer::kMaxPool, v1::SectionLayer::kFlatten}) {
+      EXPECT_GE((met[{layer, kind}]), 10) << layer << " over " << static_cast<int>(kind);
+    }
+  }
+  for (auto layer :
+       {v1::SectionLayer::kThreshold, v1::SectionLayer::kRelu, v1::SectionLayer::kAffine}) {
+    EXPECT_GE((met[{layer, ValueKind::kInteger}]), 10) << layer;
+  }
+}
 
 TEST_P(EngineTest, AgreesBitForBitWithTheReferenceOnBinarySections) {
   for (unsigned seed = 0; seed < 400; ++seed) {
