@@ -108,7 +108,21 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     Pump();
   }
 
-  void Cancel() { context_->TryCancel(); }
+  /// Ends the stream without waiting for the peer to read. gRPC's context lives until OnDone, which
+  /// comes after Finish, which waits for the pin.
+  void Cancel() {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      if (finished_) return;
+      ++pins_;
+    }
+    context_->TryCancel();
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      --pins_;
+    }
+    Pump();
+  }
 
   void OnReadDone(bool ok) override {
     if (!ok) return Close(absl::CancelledError("the child hung up"));
@@ -256,10 +270,10 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   void CutOff() {
     ++state_->cut_off;
     spdlog::warn("{} does not read; cut off", Who());
+    // A status alone would wait behind the unread bytes.
+    Cancel();
     Close(absl::ResourceExhaustedError(absl::StrCat(
         "the child does not read: ", state_->options.max_pending, " messages wait for it")));
-    // A status would wait behind the unread bytes.
-    Cancel();
   }
 
   // Starts the next write, or the end. Only one thread is in here at a time; others' news are seen
@@ -270,7 +284,9 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     pumping_ = true;
     while (true) {
       const bool flushed = !flush_ || (outbox_.empty() && !writing_);
+      if (closing_ && flushed && pins_ > 0) break;
       if (closing_ && flushed) {
+        finished_ = true;
         const grpc::Status status = ToGrpc(status_);
         lock.unlock();
         Finish(status);
@@ -303,6 +319,8 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   bool pumping_ = false;
   bool closing_ = false;
   bool flush_ = false;
+  bool finished_ = false;  // Finish is or was called
+  int pins_ = 0;           // users of context_
   absl::Status status_;
 };
 
