@@ -35,8 +35,8 @@ class Draining : public testing::Test {
         "--parent=" + AddressOf(cloud_.get()), "--stats_file=" + (folder_ / "edge.json")});
     device_ = std::make_unique<Running>(std::vector<std::string>{
         Program("ddnn-device"), "--bundle=" + bundle_, "--view=0",
-        "--parent=" + AddressOf(edge_.get()), "--source=" + data_, "--rate=100",
-        "--wait_for_tree", "--json", "--stats_file=" + (folder_ / "device.json")});
+        "--parent=" + AddressOf(edge_.get()), "--source=" + data_, "--rate=100", "--wait_for_tree",
+        "--json", "--stats_file=" + (folder_ / "device.json")});
     device_->WaitForLine("\"exit\":\"cloud\"");
   }
 
@@ -73,7 +73,8 @@ TEST_F(Draining, AnEdgeEndsAndItsDeviceGoesOnAlone) {
 
 TEST_F(Draining, TheCloudEndsAndTheEdgeAnswers) {
   Ended(cloud_.get(), "cloud");
-  EXPECT_THAT(device_->WaitForLine("\"degraded\":true"), testing::Not(HasSubstr("\"exit\":\"cloud\"")));
+  EXPECT_THAT(device_->WaitForLine("\"degraded\":true"),
+              testing::Not(HasSubstr("\"exit\":\"cloud\"")));
   EXPECT_GT(Ended(edge_.get(), "edge").degraded(), 0u);
   Ended(device_.get(), "device");
 }
@@ -156,9 +157,9 @@ TEST_P(ADaemonThatDies, IsNamedWithItsLastWordsAndNothingStays) {
   const std::string data = WriteItems(folder, 100);
   const std::string bundle =
       SaveRandomBundle(folder, "bundle", "models/figure2/d.textproto", data, 0.4, 31);
-  const Ran ran = Run({Program("ddnn-local"), "--bundle=" + bundle, "--data=" + data,
-                       "--bin_dir=" + (folder / "bin"), "--log_dir=" + (folder / "log"),
-                       "--json=" + (folder / "summary.json")});
+  const Ran ran = ddnn::Run({Program("ddnn-local"), "--bundle=" + bundle, "--data=" + data,
+                             "--bin_dir=" + (folder / "bin"), "--log_dir=" + (folder / "log"),
+                             "--json=" + (folder / "summary.json")});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.errors, HasSubstr("no such luck"));
   EXPECT_THAT(ran.errors, HasSubstr("ended with status 9"));

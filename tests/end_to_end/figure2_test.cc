@@ -29,11 +29,11 @@ v1::RunSummary RunTopology(const Figure& figure) {
   const std::string data = figure.views == 6 ? "six-cameras:" + items : items;
   const std::string bundle = SaveRandomBundle(
       folder, "bundle", "models/figure2/" + figure.letter + ".textproto", data, 0.4, 11);
-  const Ran ran = Run({Program("ddnn-local"),
-                       "--topology=" + SourcePath("tools/topologies/" + figure.letter + ".textproto"),
-                       "--bundle=" + bundle, "--data=" + data,
-                       "--samples=" + std::to_string(kSamples),
-                       "--json=" + (folder / "summary.json"), "--log_dir=" + (folder / "log")});
+  const Ran ran =
+      Run({Program("ddnn-local"),
+           "--topology=" + SourcePath("tools/topologies/" + figure.letter + ".textproto"),
+           "--bundle=" + bundle, "--data=" + data, "--samples=" + std::to_string(kSamples),
+           "--json=" + (folder / "summary.json"), "--log_dir=" + (folder / "log")});
   EXPECT_EQ(ran.exit_code, 0) << ran.errors;
   return ReadSummary(folder / "summary.json");
 }
@@ -88,8 +88,7 @@ TEST_P(Figure2, CarriesTheBytesOfTheFormulaAndNoMore) {
   // Not all samples are seen by equally many views, and the exits are unequal in that.
   EXPECT_NEAR(summary.payload_bytes_per_view_sample(), formula, figure.views == 1 ? 1e-9 : 5);
   EXPECT_GT(summary.wire_bytes_per_view_sample(), summary.payload_bytes_per_view_sample());
-  EXPECT_LT(summary.wire_bytes_per_view_sample(),
-            summary.payload_bytes_per_view_sample() + 150);
+  EXPECT_LT(summary.wire_bytes_per_view_sample(), summary.payload_bytes_per_view_sample() + 150);
 }
 
 INSTANTIATE_TEST_SUITE_P(

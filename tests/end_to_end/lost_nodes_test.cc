@@ -29,10 +29,10 @@ TEST(AKilledDevice, IsMissingFromAllLaterSamplesAndNoneIsLost) {
   TestFolder folder;
   const std::string data = "six-cameras:" + WriteItems(folder, 800);
   const std::string bundle = SaveRandomBundle(folder, "bundle", kNetwork, data, 0.4, 21);
-  const Ran ran = Run({Program("ddnn-local"), "--topology=" + SourcePath(kTopology),
-                       "--bundle=" + bundle, "--data=" + data, "--samples=800", "--rate=200",
-                       "--kill=device=2@200", "--json=" + (folder / "summary.json"),
-                       "--log_dir=" + (folder / "log")});
+  const Ran ran =
+      ddnn::Run({Program("ddnn-local"), "--topology=" + SourcePath(kTopology), "--bundle=" + bundle,
+                 "--data=" + data, "--samples=800", "--rate=200", "--kill=device=2@200",
+                 "--json=" + (folder / "summary.json"), "--log_dir=" + (folder / "log")});
   ASSERT_EQ(ran.exit_code, 0) << ran.errors;
 
   const v1::RunSummary summary = ReadSummary(folder / "summary.json");
