@@ -12,8 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "datasets/frame_source.h"
-#include "models/network_plan.h"
 #include "runtime/core/answer.h"
+#include "runtime/core/bundle.h"
 #include "runtime/net/node_host.h"
 
 namespace ddnn {

@@ -1,46 +1,16 @@
 #include "runtime/net/node_host.h"
 
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <map>
-#include <mutex>
-#include <thread>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/net/listener.h"
+#include "runtime/net/node_host_impl.h"
 #include "runtime/net/protocol.h"
-#include "runtime/net/tier_client.h"
-#include "runtime/net/tier_server.h"
-#include "runtime/node/executor.h"
 
 namespace ddnn {
 namespace {
-
-// Besides the policy's actions: what the readiness barrier wants said.
-struct TellReady {};
-struct TellStart {
-  int child = 0;
-};
-struct TellTreeReady {};
-struct TellParent {
-  bool up = false;
-};
-using Task = std::variant<Action, TellReady, TellStart, TellTreeReady, TellParent>;
-
-template <typename... F>
-struct Overload : F... {
-  using F::operator()...;
-};
-template <typename... F>
-Overload(F...) -> Overload<F...>;
 
 std::function<absl::Time()> SteadyClock() {
   const absl::Time start = absl::Now();
@@ -48,19 +18,6 @@ std::function<absl::Time()> SteadyClock() {
   return [start, steady_start] {
     return start + absl::FromChrono(std::chrono::steady_clock::now() - steady_start);
   };
-}
-
-v1::UpSample Message(SampleKey key) {
-  v1::UpSample sample;
-  sample.set_sequence(key.sequence);
-  sample.set_stream(key.stream);
-  return sample;
-}
-
-uint32_t Milliseconds(absl::Duration duration) {
-  // 0 would say "unknown".
-  return static_cast<uint32_t>(
-      std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, 1 << 30));
 }
 
 absl::Status CheckOptions(const NetworkPlan& plan, const NodeHost::Options& options) {
@@ -98,88 +55,6 @@ absl::Status CheckOptions(const NetworkPlan& plan, const NodeHost::Options& opti
 }
 
 }  // namespace
-
-class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
- public:
-  Impl(const Bundle& bundle, Options options, NodeObserver* observer);
-
-  absl::Status Start(const Bundle& bundle, EngineFactory factory,
-                     std::vector<grpc::Service*> extra_services);
-  absl::Status Offer(SampleKey sample, std::string pixels);
-  absl::Status OfferAbsent(SampleKey sample);
-  void OfferShed(SampleKey sample, const std::string& reason);
-  void Poke();
-  void Drain(absl::Duration limit);
-  void Stop();
-  v1::NodeStats Stats() const;
-
-  // From the children.
-  void OnChildJoined(int child) override;
-  void OnChildGone(int child) override;
-  void OnChildReady(int child) override;
-  absl::Status OnSample(int child, v1::UpSample sample) override;
-
-  // From the parent.
-  void OnParentUp() override;
-  void OnParentGone() override;
-  void OnFeaturesWanted(SampleKey sample) override;
-  void OnParentAnswer(const Answer& answer) override;
-  void OnStart() override;
-  void OnRefused(const absl::Status& why) override { observer_->OnRefused(why); }
-
-  template <typename F>
-  auto Locked(F&& read) const {
-    std::lock_guard<std::mutex> lock(mu_);
-    return read();
-  }
-
-  bool root() const { return options_.node.tier == plan_.root_tier(); }
-  absl::Status NotADevice() const;
-  absl::Status DispatchLocked(int child, v1::UpSample sample, absl::Time now,
-                              std::vector<Action>* actions);
-  void ShedLocked(SampleKey sample, const std::string& reason, std::vector<int> children);
-  void TreeReadyLocked();
-
-  template <typename F>
-  void Event(F&& event);
-  void QueueLocked(std::vector<Action> actions);
-  void CarryOut(std::unique_lock<std::mutex>* lock);
-  void Do(Task task);
-  void Do(Action action);
-  void Run(RunSection run);
-  void Run(RunScores run);
-  void Give(const GiveAnswer& give);
-  void TimerLoop();
-
-  const NetworkPlan plan_;
-  Options options_;
-  NodeObserver* const observer_;
-  const bool manual_clock_;
-  int port_ = 0;
-
-  std::unique_ptr<Executor> executor_;
-  Executor* submit_ = nullptr;               // the same; good while it is being destroyed
-  std::unique_ptr<TierServer> tier_server_;  // outlives server_, which calls it
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<TierClient> client_;
-  std::thread timer_;
-
-  mutable std::mutex mu_;
-  Node node_;
-  std::deque<Task> queue_;
-  bool carrying_ = false;            // a thread is carrying out the queue
-  std::condition_variable settled_;  // nothing queued, nothing carried out
-  std::condition_variable timer_changed_;
-  absl::Time timer_armed_ = absl::InfiniteFuture();
-  bool timer_stopping_ = false;
-  bool draining_ = false;
-  bool stopped_ = false;
-  bool parent_up_ = false;
-  bool tree_ready_ = false;
-  std::vector<bool> child_here_, child_ready_;
-  uint64_t shed_here_ = 0;  // before the policy saw them
-  std::map<std::string, uint32_t> shed_reason_;
-};
 
 NodeHost::Impl::Impl(const Bundle& bundle, Options options, NodeObserver* observer)
     : plan_(bundle.plan),
@@ -249,16 +124,6 @@ absl::Status NodeHost::Impl::Start(const Bundle& bundle, EngineFactory factory,
 }
 
 // ---- Events, one at a time ----
-
-template <typename F>
-void NodeHost::Impl::Event(F&& event) {
-  std::unique_lock<std::mutex> lock(mu_);
-  std::vector<Action> actions;
-  event(options_.now(), &actions);
-  QueueLocked(std::move(actions));
-  if (node_.NextDeadline() < timer_armed_) timer_changed_.notify_all();
-  CarryOut(&lock);
-}
 
 void NodeHost::Impl::QueueLocked(std::vector<Action> actions) {
   for (Action& action : actions) {
@@ -472,151 +337,6 @@ void NodeHost::Impl::OnParentAnswer(const Answer& answer) {
 
 void NodeHost::Impl::OnStart() {
   Event([&](absl::Time, std::vector<Action>*) { TreeReadyLocked(); });
-}
-
-// ---- What is to be done, without the lock ----
-
-void NodeHost::Impl::Do(Task task) {
-  std::visit(Overload{[&](Action& action) { Do(std::move(action)); },
-                      [&](TellReady&) { client_->SendReady(); },
-                      [&](TellStart& start) { tier_server_->SendStart(start.child); },
-                      [&](TellTreeReady&) { observer_->OnTreeReady(); },
-                      [&](TellParent& parent) { observer_->OnParent(parent.up); }},
-             task);
-}
-
-void NodeHost::Impl::Do(Action action) {
-  const bool device = options_.node.tier == 0;
-  auto up = [&](auto& send, v1::UpSample sample) {
-    // A device has one view: its presence goes without saying.
-    if (!device) sample.set_presence(send.presence);
-    sample.set_time_left_ms(Milliseconds(send.time_left));
-    client_->Send(std::move(sample));
-  };
-  std::visit(
-      Overload{[&](SendScores& send) {
-                 v1::UpSample sample = Message(send.sample);
-                 sample.set_scores(std::move(send.scores));
-                 up(send, std::move(sample));
-               },
-               [&](SendFeatures& send) {
-                 v1::UpSample sample = Message(send.sample);
-                 sample.set_features(std::move(send.features));
-                 up(send, std::move(sample));
-               },
-               [&](SendAbsent& send) {
-                 v1::UpSample sample = Message(send.sample);
-                 sample.set_absent(true);
-                 client_->Send(std::move(sample));
-               },
-               [&](SendPixels& send) {
-                 v1::UpSample sample = Message(send.sample);
-                 for (auto& [view, pixels] : send.pixels) {
-                   v1::ViewPixels* out = sample.add_pixels();
-                   out->set_view(view);
-                   out->set_pixels(std::move(pixels));
-                 }
-                 client_->Send(std::move(sample));
-               },
-               [&](RequestFeatures& request) {
-                 tier_server_->SendWanted(request.child, request.sample);
-               },
-               [&](RunSection& run) { Run(std::move(run)); },
-               [&](RunScores& run) { Run(std::move(run)); }, [&](GiveAnswer& give) { Give(give); },
-               [&](KeepHard& hard) { observer_->OnHard(hard); },
-               [&](KeepPixels& pixels) { observer_->OnPixels(pixels); }},
-      action);
-}
-
-void NodeHost::Impl::Give(const GiveAnswer& give) {
-  for (int child : give.children) {
-    if (tier_server_ != nullptr) tier_server_->SendAnswer(child, give.answer);
-  }
-  if (!give.repeated) observer_->OnAnswer(give.answer);
-}
-
-void NodeHost::Impl::Run(RunSection run) {
-  const SampleKey key = run.sample;
-  auto done = [this, key](absl::StatusOr<SectionOutput> output) {
-    Event([&](absl::Time now, std::vector<Action>* actions) {
-      if (output.ok()) return node_.SectionDone(key, *std::move(output), now, actions);
-      node_.SectionFailed(key, output.status(), now, actions);
-    });
-  };
-  const absl::Status queued = submit_->Submit(std::move(run.input), done);
-  if (!queued.ok()) done(queued);
-}
-
-void NodeHost::Impl::Run(RunScores run) {
-  const SampleKey key = run.sample;
-  auto done = [this, key](absl::StatusOr<std::vector<float>> scores) {
-    Event([&](absl::Time now, std::vector<Action>* actions) {
-      if (scores.ok()) return node_.ScoresDone(key, *std::move(scores), now, actions);
-      node_.SectionFailed(key, scores.status(), now, actions);
-    });
-  };
-  const absl::Status queued = submit_->SubmitScores(std::move(run.joined), done);
-  if (!queued.ok()) done(queued);
-}
-
-// ---- The end ----
-
-void NodeHost::Impl::Drain(absl::Duration limit) {
-  std::unique_lock<std::mutex> lock(mu_);
-  draining_ = true;
-  lock.unlock();
-  if (server_ != nullptr) server_->GetHealthCheckService()->SetServingStatus(false);
-  lock.lock();
-  settled_.wait_for(lock, absl::ToChronoMilliseconds(limit),
-                    [this] { return node_.under_way() == 0 && queue_.empty() && !carrying_; });
-}
-
-void NodeHost::Impl::Stop() {
-  {
-    std::lock_guard<std::mutex> lock(mu_);
-    if (std::exchange(stopped_, true)) return;
-    draining_ = true;
-    timer_stopping_ = true;
-    timer_changed_.notify_all();
-  }
-  if (timer_.joinable()) timer_.join();
-  // What is still under way ends here, with the best answer there is.
-  Event([this](absl::Time now, std::vector<Action>* actions) {
-    node_.OnTime(now + absl::Hours(24), actions);
-  });
-  {
-    std::unique_lock<std::mutex> lock(mu_);
-    settled_.wait(lock, [this] { return queue_.empty() && !carrying_; });
-  }
-  if (client_ != nullptr) client_->Stop(absl::Seconds(1));
-  if (tier_server_ != nullptr) tier_server_->Shutdown(absl::Seconds(1));
-  if (server_ != nullptr) {
-    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    server_->Wait();
-  }
-  executor_.reset();  // finishes what it was given, which ends no sample any more
-}
-
-v1::NodeStats NodeHost::Impl::Stats() const {
-  v1::NodeStats stats;
-  stats.set_node(NodeName(plan_, options_.node.tier, options_.node.index));
-  if (client_ != nullptr) {
-    const WireCounters wire = client_->wire();
-    stats.set_wire_bytes_sent(static_cast<double>(wire.bytes_sent));
-    stats.set_wire_bytes_received(static_cast<double>(wire.bytes_received));
-    stats.set_wire_segments_sent(static_cast<uint32_t>(wire.segments_sent));
-    stats.set_wire_segments_received(static_cast<uint32_t>(wire.segments_received));
-  }
-  std::lock_guard<std::mutex> lock(mu_);
-  const NodeCounters& counters = node_.counters();
-  stats.set_entered(static_cast<uint32_t>(counters.entered + shed_here_));
-  stats.set_answered(static_cast<uint32_t>(counters.answered));
-  stats.set_shed(static_cast<uint32_t>(counters.shed + shed_here_));
-  stats.set_expired(static_cast<uint32_t>(counters.expired));
-  stats.set_degraded(static_cast<uint32_t>(counters.degraded));
-  stats.set_payload_bytes(static_cast<double>(counters.payload_bytes));
-  stats.mutable_shed_reason()->insert(shed_reason_.begin(), shed_reason_.end());
-  return stats;
 }
 
 // ---- The host ----
