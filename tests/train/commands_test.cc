@@ -1,0 +1,87 @@
+// The real ddnn-train and ddnn-eval: what they refuse, and with which words.
+
+#include <gtest/gtest.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "tests/train/toy_dataset.h"
+
+namespace ddnn {
+namespace {
+
+struct Result {
+  int code = -1;
+  std::string output;  // both streams
+};
+
+Result RunCommand(const std::string& arguments) {
+  const std::string command = std::string(getenv("DDNN_BIN_DIR")) + "/" + arguments + " 2>&1";
+  Result result;
+  FILE* pipe = popen(command.c_str(), "r");
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) result.output.append(buffer, n);
+  result.code = WEXITSTATUS(pclose(pipe));
+  return result;
+}
+
+void ExpectRefused(const std::string& arguments, const std::string& words) {
+  const Result result = RunCommand(arguments);
+  EXPECT_EQ(result.code, 1) << arguments;
+  EXPECT_NE(result.output.find(words), std::string::npos) << result.output;
+}
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  CommandsTest() {
+    std::string name = ::testing::TempDir() + "/ddnn_commands.XXXXXX";
+    folder_ = mkdtemp(&name[0]);
+  }
+  ~CommandsTest() override { std::filesystem::remove_all(folder_); }
+  std::string folder_;
+};
+
+TEST_F(CommandsTest, HelpTeaches) {
+  for (const char* command : {"ddnn-train", "ddnn-eval"}) {
+    const Result result = RunCommand(std::string(command) + " --help");
+    EXPECT_NE(result.output.find("six-cameras:fashion-mnist"), std::string::npos);
+    EXPECT_NE(result.output.find("--data"), std::string::npos);
+  }
+}
+
+TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
+  const std::string network = " --network " + SourcePath("models/six_cameras.textproto");
+  const std::string out = " --out " + folder_ + "/out";
+  ExpectRefused("ddnn-train --data mnist" + out, "--network is missing");
+  ExpectRefused("ddnn-train --data mnist" + network, "--out is missing");
+  ExpectRefused("ddnn-train --data nonsense:x" + network + out, "nonsense");
+  ExpectRefused("ddnn-train --data mnist --network " + folder_ + "/none" + out, "/none");
+  ExpectRefused("ddnn-train --data mnist --device tpu" + network + out, "cpu or cuda");
+  ExpectRefused("ddnn-train --data mnist --batch=-1" + network + out, "--batch=-1");
+  ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
+  ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
+  std::ofstream(folder_ + "/file") << "x";
+  ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network, "is a file");
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
+}
+
+TEST_F(CommandsTest, EvalRefusesWhatItDoesNotKnow) {
+  Random random(1);
+  const NetworkPlan plan = PlanOf(TinySpec());
+  ASSERT_TRUE(SaveBundleTo(folder_ + "/b", RandomBundle(plan, 0.5f, &random)).ok());
+  const std::string base = "ddnn-eval --bundle " + folder_ + "/b --data mnist";
+  ExpectRefused("ddnn-eval --data mnist", "--bundle is missing");
+  ExpectRefused("ddnn-eval --data mnist --bundle " + folder_ + "/none", "/none");
+  ExpectRefused(base + " --missing 3", "\"3\" is no view; they are 0 to 2");
+  ExpectRefused(base + " --missing 0,1,2", "all views");
+  ExpectRefused(base + " --threshold local", "expected EXIT=VALUE");
+  ExpectRefused(base + " --threshold local=1.5", "between 0 and 1");
+  ExpectRefused(base + " --threshold edge=0.5", "edge");
+  ExpectRefused(base + " --split half", "half");
+}
+
+}  // namespace
+}  // namespace ddnn

@@ -1,0 +1,161 @@
+#include "train/train_bundle.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <map>
+
+#include "runtime/core/bundle.h"
+#include "runtime/torch/torch_engine.h"
+#include "tests/train/toy_dataset.h"
+
+namespace ddnn::train {
+namespace {
+
+class TrainBundleTest : public ::testing::Test {
+ protected:
+  TrainBundleTest() : plan_(PlanOf(TinySpec())), dataset_(plan_) {
+    std::string name = ::testing::TempDir() + "/ddnn_train.XXXXXX";
+    folder_ = mkdtemp(&name[0]);
+    options_ = DefaultOptions(plan_);
+  }
+  ~TrainBundleTest() override { std::filesystem::remove_all(folder_); }
+
+  absl::StatusOr<BundleResult> Train(const std::string& name) {
+    Progress progress(nullptr, false);
+    return TrainBundle(plan_, dataset_, folder_ + "/" + name, options_, CreateTorchEngine,
+                       &progress);
+  }
+  // Every file of a bundle by its name inside it.
+  std::map<std::string, std::string> Files(const std::string& name) const {
+    std::map<std::string, std::string> files;
+    const std::filesystem::path root = folder_ + "/" + name;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+      if (!entry.is_regular_file()) continue;
+      files[entry.path().lexically_relative(root).string()] =
+          *ReadFile(entry.path().string(), 1 << 20);
+    }
+    return files;
+  }
+  std::vector<std::string> Left() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      names.push_back(entry.path().filename().string());
+    }
+    return names;
+  }
+
+  NetworkPlan plan_;
+  ToyDataset dataset_;
+  TrainOptions options_;
+  std::string folder_;
+};
+
+TEST_F(TrainBundleTest, WritesABundleThatLoadsAndIsAsGoodAsReported) {
+  options_.epochs = 12;
+  const auto result = Train("out");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Left(), std::vector<std::string>{"out"});
+  EXPECT_GT(result->summary.accuracy().at("overall"), 0.9);
+  EXPECT_EQ(result->trained.epochs, 12);
+
+  const auto bundle = LoadBundle(folder_ + "/out");
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  EXPECT_EQ(bundle->sha256_hex(), result->summary.bundle_sha256());
+  EXPECT_EQ(bundle->manifest.provenance().data(), "toy");
+  EXPECT_EQ(bundle->manifest.provenance().best_epoch(), result->trained.best_epoch);
+  const auto test = LoadSplit(dataset_, Split::kTest, 1);
+  const auto again =
+      Evaluate(*bundle, CreateTorchEngine, *test, "toy", bundle->thresholds, EvaluateOptions());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(*ToJson(*again), Files("out").at("report.json"));
+}
+
+TEST_F(TrainBundleTest, SameSeedAndThreadsGiveTheSameBundleBitForBit) {
+  ASSERT_TRUE(Train("a").ok());
+  ASSERT_TRUE(Train("b").ok());
+  EXPECT_EQ(Files("a"), Files("b"));
+  options_.seed = 2;
+  ASSERT_TRUE(Train("c").ok());
+  EXPECT_NE(Files("a"), Files("c"));
+}
+
+TEST_F(TrainBundleTest, TrainsOnNoMoreSamplesThanAsked) {
+  options_.samples_per_epoch = 16;
+  options_.batch = 5;
+  EXPECT_TRUE(Train("out").ok());
+}
+
+TEST_F(TrainBundleTest, RefusesDataThatDoesNotFitAndWritesNothing) {
+  dataset_.mutable_info()->views = 6;
+  const auto result = Train("out");
+  EXPECT_TRUE(absl::IsInvalidArgument(result.status())) << result.status();
+  EXPECT_TRUE(Left().empty());
+}
+
+TEST_F(TrainBundleTest, RefusesAnEmptySplit) {
+  ToyDataset::Options options;
+  options.calibration = 0;
+  Progress progress(nullptr, false);
+  const auto result = TrainBundle(plan_, ToyDataset(plan_, options), folder_ + "/out", options_,
+                                  CreateTorchEngine, &progress);
+  EXPECT_EQ(result.status().message(),
+            "toy: the calibration split is empty; train, calibration and test are needed");
+  EXPECT_TRUE(Left().empty());
+}
+
+TEST_F(TrainBundleTest, StoppedBeforeTheFirstEpochItLeavesWhatWasThere) {
+  ASSERT_TRUE(Train("out").ok());
+  const auto before = Files("out");
+  const std::atomic<bool> stop{true};
+  options_.stop = &stop;
+  options_.seed = 9;
+  EXPECT_TRUE(absl::IsCancelled(Train("out").status()));
+  EXPECT_EQ(Files("out"), before);
+  EXPECT_EQ(Left(), std::vector<std::string>{"out"});
+}
+
+// A dataset that pulls the plug while the second epoch is wanted: reading is over by then, so the
+// calibration split of the evaluation cannot be what stops it.
+TEST_F(TrainBundleTest, StoppedLaterItExportsTheBestEpochSoFar) {
+  const auto train = LoadSplit(dataset_, Split::kTrain, 1);
+  const auto calibration = LoadSplit(dataset_, Split::kCalibration, 1);
+  std::atomic<bool> stop{false};
+  options_.stop = &stop;
+  options_.epochs = 50;
+  // The progress line of the first epoch goes to a stream whose writes pull the plug.
+  struct Plug {
+    static ssize_t Write(void* cookie, const char*, size_t size) {
+      *static_cast<std::atomic<bool>*>(cookie) = true;
+      return static_cast<ssize_t>(size);
+    }
+  };
+  cookie_io_functions_t functions = {};
+  functions.write = &Plug::Write;
+  std::FILE* plug = fopencookie(&stop, "w", functions);
+  Progress progress(plug, false);
+  const auto trained = TrainNetwork(plan_, *train, *calibration, options_, &progress);
+  fclose(plug);
+  ASSERT_TRUE(trained.ok()) << trained.status();
+  EXPECT_TRUE(trained->interrupted);
+  EXPECT_EQ(trained->epochs, 1);
+  EXPECT_EQ(trained->sections.size(), 4u);
+}
+
+TEST_F(TrainBundleTest, SaysThatThereIsNoGpu) {
+  if (CudaAvailable()) return;
+  options_.cuda = true;
+  const auto result = Train("out");
+  EXPECT_TRUE(absl::IsFailedPrecondition(result.status())) << result.status();
+}
+
+TEST_F(TrainBundleTest, SaysThatTheLossIsNoNumber) {
+  options_.learning_rate = 1e38f;
+  const auto result = Train("out");
+  EXPECT_FALSE(result.ok());
+  EXPECT_TRUE(Left().empty());
+}
+
+}  // namespace
+}  // namespace ddnn::train
