@@ -95,8 +95,8 @@ at::Tensor DdnnModule::JoinedInput(int tier, const NodePlan& node, const TierBat
   if (how.kind() == v1::CC && !how.has_grid()) return stacked;
   at::Tensor mask;
   if (below.mask.defined()) {
-    const at::Tensor children = at::tensor(
-        std::vector<int64_t>(node.children.begin(), node.children.end()), at::kLong);
+    const at::Tensor children =
+        at::tensor(std::vector<int64_t>(node.children.begin(), node.children.end()), at::kLong);
     mask = below.mask.index_select(1, children.to(below.mask.device()));
   }
   return JoinFeatureBatch(how, count, stacked, mask);
@@ -171,9 +171,8 @@ void DdnnModule::DecideExit(int exit, ExitBatch* batch) const {
   }
   const at::Tensor joined = JoinScoreBatch(plan.scores, batch->node_scores, batch->node_mask);
   const TierModule& parent = tiers_[plan.decided_tier];
-  batch->scores = plan.scores == v1::CC
-                      ? at::linear(joined, parent.scores_weight, parent.scores_bias)
-                      : joined;
+  batch->scores =
+      plan.scores == v1::CC ? at::linear(joined, parent.scores_weight, parent.scores_bias) : joined;
 }
 
 std::vector<ExitBatch> DdnnModule::Forward(const at::Tensor& pixels,
@@ -235,8 +234,7 @@ std::vector<v1::Section> DdnnModule::Export() const {
       }
     }
     if (tiers_[t].scores_weight.defined()) {
-      *tier[0].add_scores() =
-          ExportFloatLinear(tiers_[t].scores_weight, tiers_[t].scores_bias);
+      *tier[0].add_scores() = ExportFloatLinear(tiers_[t].scores_weight, tiers_[t].scores_bias);
     }
     for (v1::Section& section : tier) sections.push_back(std::move(section));
   }
@@ -255,8 +253,8 @@ at::Tensor JointLoss(const NetworkPlan& plan, const std::vector<ExitBatch>& exit
     const std::vector<at::Tensor> scores = batch.node_scores.unbind(1);
     for (int64_t n = 0; n < nodes; ++n) {
       const at::Tensor own = exit.tier == 0 ? view_labels.select(1, n) : labels;
-      const at::Tensor mask = batch.node_mask.defined() ? batch.node_mask.select(1, n)
-                                                        : at::Tensor();
+      const at::Tensor mask =
+          batch.node_mask.defined() ? batch.node_mask.select(1, n) : at::Tensor();
       loss = loss + exit.each_weight * CrossEntropy(scores[n], own, mask);
     }
   }

@@ -47,9 +47,8 @@ absl::StatusOr<uint64_t> Missing(const NetworkPlan& plan) {
   for (const std::string& text : absl::GetFlag(FLAGS_missing)) {
     int view = -1;
     if (!absl::SimpleAtoi(text, &view) || view < 0 || view >= plan.views()) {
-      return absl::InvalidArgumentError(absl::StrCat("--missing: \"", text,
-                                                     "\" is no view; they are 0 to ",
-                                                     plan.views() - 1));
+      return absl::InvalidArgumentError(
+          absl::StrCat("--missing: \"", text, "\" is no view; they are 0 to ", plan.views() - 1));
     }
     missing |= uint64_t{1} << view;
   }
@@ -84,8 +83,8 @@ absl::StatusOr<SampleStore> Load(const Bundle& bundle, const std::atomic<bool>* 
   if (!fits.ok()) return fits;
   const int64_t size = (*dataset)->size(*split), limit = absl::GetFlag(FLAGS_samples);
   if (size == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(absl::GetFlag(FLAGS_data), ": the ",
-                                                   ToString(*split), " split is empty"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(absl::GetFlag(FLAGS_data), ": the ", ToString(*split), " split is empty"));
   }
   std::vector<int64_t> indices;
   for (int64_t i = 0; i < size && (limit <= 0 || i < limit); ++i) indices.push_back(i);
@@ -139,9 +138,9 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(ddnn::train::kUsage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   absl::StatusOr<int> code =
-      rest.size() > 1 ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1],
-                                                                "\"? see --help"))
-                      : ddnn::train::Main();
+      rest.size() > 1
+          ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"))
+          : ddnn::train::Main();
   if (code.ok()) return *code;
   if (absl::IsCancelled(code.status())) return 130;
   absl::FPrintF(stderr, "ddnn-eval: %s\n", code.status().message());

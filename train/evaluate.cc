@@ -1,8 +1,14 @@
 #include "train/evaluate.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/type_resolver.h>
+#include <google/protobuf/util/type_resolver_util.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -145,8 +151,8 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
   summary.set_raw_bytes_per_view_sample(plan.view_shape().size());
   if (options.sweep) AddSweep(plan, *records, thresholds, &summary);
   for (int v = 0; options.each_missing && v < plan.views(); ++v) {
-    absl::StatusOr<ExitRecords> without = RecordExits(
-        network->get(), samples, options.missing | uint64_t{1} << v, options.stop);
+    absl::StatusOr<ExitRecords> without =
+        RecordExits(network->get(), samples, options.missing | uint64_t{1} << v, options.stop);
     if (!without.ok()) return without.status();
     summary.add_missing_view_accuracy(Operate(plan, *without, thresholds).accuracy);
   }
@@ -154,20 +160,35 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
 }
 
 absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary) {
+  // MessageToJsonString prints maps in an order that differs from run to run; from a deterministic
+  // serialisation they come sorted.
+  std::string binary;
+  {
+    google::protobuf::io::StringOutputStream stream(&binary);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    summary.SerializeToCodedStream(&coded);
+  }
+  constexpr char kHost[] = "type.googleapis.com";
+  const std::unique_ptr<google::protobuf::util::TypeResolver> resolver(
+      google::protobuf::util::NewTypeResolverForDescriptorPool(
+          kHost, google::protobuf::DescriptorPool::generated_pool()));
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
   std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(summary, &json, options);
+  const auto status = google::protobuf::util::BinaryToJsonString(
+      resolver.get(), absl::StrCat(kHost, "/", summary.GetDescriptor()->full_name()), binary, &json,
+      options);
   if (!status.ok()) return absl::InternalError(status.ToString());
   return json;
 }
 
 std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary) {
-  std::string text = absl::StrFormat("%s on %s, %d samples, bundle %s\n\n", summary.network(),
-                                     summary.data(), summary.samples(),
-                                     summary.bundle_sha256().substr(0, 12));
+  std::string text =
+      absl::StrFormat("%s on %s, %d samples, bundle %s\n\n", summary.network(), summary.data(),
+                      summary.samples(), summary.bundle_sha256().substr(0, 12));
   absl::StrAppend(&text, "view      alone   without it\n");
   for (int v = 0; v < plan.views(); ++v) {
     absl::StrAppendFormat(
@@ -179,13 +200,13 @@ std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary) {
   }
   absl::StrAppend(&text, "\nexit       accuracy   taken by   threshold\n");
   for (const ExitPlan& exit : plan.exits()) {
-    absl::StrAppendFormat(&text, "%-10s %s   %s   %9.4f\n", exit.name,
-                          Percent(summary.accuracy().at(exit.name)),
-                          Percent(summary.exit_fraction().at(exit.name)),
-                          summary.threshold().at(exit.name));
+    absl::StrAppendFormat(
+        &text, "%-10s %s   %s   %9.4f\n", exit.name, Percent(summary.accuracy().at(exit.name)),
+        Percent(summary.exit_fraction().at(exit.name)), summary.threshold().at(exit.name));
   }
   const double payload = summary.payload_bytes_per_view_sample();
-  absl::StrAppendFormat(&text, "%-10s %s\n\n", "overall", Percent(summary.accuracy().at("overall")));
+  absl::StrAppendFormat(&text, "%-10s %s\n\n", "overall",
+                        Percent(summary.accuracy().at("overall")));
   absl::StrAppendFormat(&text, "bytes per view and sample: %.1f by the formula, raw %.0f", payload,
                         summary.raw_bytes_per_view_sample());
   if (payload > 0) {

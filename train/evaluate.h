@@ -42,8 +42,8 @@ Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
 double ExitAccuracy(const ExitRecords& records, int exit);
 
 struct EvaluateOptions {
-  uint64_t missing = 0;       ///< these views are lost for all samples
-  bool each_missing = true;   ///< also lose each view in turn (V more runs)
+  uint64_t missing = 0;      ///< these views are lost for all samples
+  bool each_missing = true;  ///< also lose each view in turn (V more runs)
   bool sweep = true;
   const std::atomic<bool>* stop = nullptr;
 };
@@ -56,7 +56,8 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
                                         absl::Span<const float> thresholds,
                                         const EvaluateOptions& options);
 
-/// As protobuf JSON with the proto's field names, zeros included.
+/// As protobuf JSON with the proto's field names, zeros included; the same summary gives the same
+/// text.
 absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary);
 
 /// The tables that people read.

@@ -95,8 +95,8 @@ LayerStack::LayerStack(std::vector<v1::Layer> layers, const ValueType& input,
   for (Step& step : steps_) {
     if (step.layer.kind_case() == Kind::kDropout) continue;
     if (norm != nullptr && step.layer.kind_case() == Kind::kSign) norm->folds_sign = true;
-    const bool over_integers = step.layer.kind_case() == Kind::kBatchNorm &&
-                               step.input.kind == ValueKind::kInteger;
+    const bool over_integers =
+        step.layer.kind_case() == Kind::kBatchNorm && step.input.kind == ValueKind::kInteger;
     norm = over_integers ? &step : nullptr;
   }
 }
@@ -166,8 +166,8 @@ at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Te
         return at::max_pool2d(x, {kernel, kernel}, {stride, stride},
                               {pool.padding(), pool.padding()});
       }
-      return at::avg_pool2d(x, {kernel, kernel}, {stride, stride},
-                            {pool.padding(), pool.padding()}, /*ceil_mode=*/false,
+      return at::avg_pool2d(x, {kernel, kernel}, {stride, stride}, {pool.padding(), pool.padding()},
+                            /*ceil_mode=*/false,
                             /*count_include_pad=*/false);
     }
     case Kind::kSign:
@@ -200,8 +200,8 @@ at::Tensor LayerStack::ApplyLinear(const Step& step, const at::Tensor& x) const 
   // fast as the distribution's reference BLAS and bmm do.
   const std::vector<int64_t> one(2, 1), zero(2, 0);
   return at::conv2d(x.reshape({batch, groups_ * inputs, 1, 1}), weight.reshape({-1, inputs, 1, 1}),
-                    step.bias.defined() ? step.bias.flatten() : at::Tensor(),
-                    at::IntArrayRef(one), at::IntArrayRef(zero), at::IntArrayRef(one), groups_);
+                    step.bias.defined() ? step.bias.flatten() : at::Tensor(), at::IntArrayRef(one),
+                    at::IntArrayRef(zero), at::IntArrayRef(one), groups_);
 }
 
 at::Tensor LayerStack::ApplyFolded(const Step& step, const at::Tensor& x) const {

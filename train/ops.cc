@@ -71,14 +71,14 @@ at::Tensor MaskedBatchNorm(const at::Tensor& x, const at::Tensor& mask, const at
     return at::batch_norm(x, gamma, beta, mean, variance, /*training=*/true, momentum, epsilon,
                           /*cudnn_enabled=*/false);
   }
-  const at::Tensor present = SpreadMask(
-      mask.defined() ? mask : at::ones({x.size(0), 1}, x.options()), mask.defined() ? channels / mask.size(1) : channels);
+  const at::Tensor present =
+      SpreadMask(mask.defined() ? mask : at::ones({x.size(0), 1}, x.options()),
+                 mask.defined() ? channels / mask.size(1) : channels);
   const at::Tensor count = present.sum(0, /*keepdim=*/true) * area;  // [1, G*C, 1, 1]
   const at::Tensor divisor = count.clamp_min(1);
   const at::Tensor batch_mean = (x * present).sum({0, 2, 3}, /*keepdim=*/true) / divisor;
   const at::Tensor centred = (x - batch_mean) * present;
-  const at::Tensor batch_variance =
-      (centred * centred).sum({0, 2, 3}, /*keepdim=*/true) / divisor;
+  const at::Tensor batch_variance = (centred * centred).sum({0, 2, 3}, /*keepdim=*/true) / divisor;
   {
     at::NoGradGuard no_grad;
     // One value has no variance: such a channel learns nothing about it from this batch.
@@ -88,8 +88,7 @@ at::Tensor MaskedBatchNorm(const at::Tensor& x, const at::Tensor& mask, const at
     mean.add_(seen * (batch_mean.view(-1) - mean));
     variance.add_(spread * (unbiased.view(-1) - variance));
   }
-  const at::Tensor scale =
-      at::rsqrt(batch_variance + epsilon) * gamma.view({1, channels, 1, 1});
+  const at::Tensor scale = at::rsqrt(batch_variance + epsilon) * gamma.view({1, channels, 1, 1});
   return centred * scale + beta.view({1, channels, 1, 1});
 }
 

@@ -30,8 +30,7 @@ Progress::Progress(std::FILE* out, bool terminal) : out_(out), terminal_(termina
 
 std::string Progress::Speed(const ProgressReport& report, absl::Time now) {
   const double seconds = absl::ToDoubleSeconds(now - start_);
-  const double done =
-      static_cast<double>(report.epoch - 1) * report.epoch_samples + report.samples;
+  const double done = static_cast<double>(report.epoch - 1) * report.epoch_samples + report.samples;
   if (seconds <= 0 || done <= 0) return "";
   const double left =
       seconds * (static_cast<double>(report.epochs) * report.epoch_samples - done) / done;
@@ -43,7 +42,8 @@ void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
   if (start_ == absl::InfinitePast()) start_ = now;
   if (out_ == nullptr || !terminal_ || now - drawn_ < kDrawEvery) return;
   drawn_ = now;
-  const double done = static_cast<double>(report.samples) / std::max<int64_t>(report.epoch_samples, 1);
+  const double done =
+      static_cast<double>(report.samples) / std::max<int64_t>(report.epoch_samples, 1);
   const std::string line = absl::StrFormat(
       "epoch %d/%d %s loss %.3f%s%s", report.epoch, report.epochs, Bar(done), report.loss,
       Accuracies(report.exit_names, report.exit_accuracy), Speed(report, now));

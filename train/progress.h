@@ -11,9 +11,9 @@ namespace ddnn::train {
 
 /// What training has to tell while it runs.
 struct ProgressReport {
-  int epoch = 0, epochs = 0;              ///< epoch counts from 1
+  int epoch = 0, epochs = 0;               ///< epoch counts from 1
   int64_t samples = 0, epoch_samples = 0;  ///< done in this epoch, and its length
-  double loss = 0;                        ///< mean over this epoch so far
+  double loss = 0;                         ///< mean over this epoch so far
   std::vector<std::string> exit_names;
   std::vector<double> exit_accuracy;  ///< so far in this epoch, training samples
   /// At the end of an epoch: of each exit on the calibration split; else empty.

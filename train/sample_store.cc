@@ -20,23 +20,22 @@ absl::Status CheckSample(const SampleStore& store, const DatasetSample& sample, 
     return absl::InvalidArgumentError(absl::StrCat(info.spec, ", sample ", index, ": ", what));
   };
   if (sample.pixels.size() != store.sample_bytes()) {
-    return wrong(absl::StrCat(sample.pixels.size(), " bytes of pixels, expected ",
-                              store.sample_bytes()));
+    return wrong(
+        absl::StrCat(sample.pixels.size(), " bytes of pixels, expected ", store.sample_bytes()));
   }
   if (sample.label < 0 || sample.label >= store.classes) {
     return wrong(absl::StrCat("label ", sample.label, " of ", store.classes, " classes"));
   }
   if (static_cast<int>(sample.view_labels.size()) != store.views) {
-    return wrong(absl::StrCat(sample.view_labels.size(), " view labels for ", store.views,
-                              " views"));
+    return wrong(
+        absl::StrCat(sample.view_labels.size(), " view labels for ", store.views, " views"));
   }
   for (int label : sample.view_labels) {
     if (label < 0 || label > store.classes) {
       return wrong(absl::StrCat("view label ", label, " of ", store.classes, " classes"));
     }
   }
-  if (sample.presence == 0 ||
-      (store.views < 64 && sample.presence >> store.views != 0)) {
+  if (sample.presence == 0 || (store.views < 64 && sample.presence >> store.views != 0)) {
     return wrong(absl::StrCat("presence mask ", sample.presence, " for ", store.views, " views"));
   }
   return absl::OkStatus();
@@ -114,8 +113,8 @@ absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int t
 
 absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info) {
   const auto wrong = [&](const std::string& network, const std::string& data) {
-    return absl::InvalidArgumentError(absl::StrCat("network ", plan.spec().name(), " has ",
-                                                   network, ", but ", info.spec, " has ", data));
+    return absl::InvalidArgumentError(absl::StrCat("network ", plan.spec().name(), " has ", network,
+                                                   ", but ", info.spec, " has ", data));
   };
   const Shape shape = plan.view_shape();
   const Shape found{info.channels, info.height, info.width};

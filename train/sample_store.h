@@ -15,8 +15,8 @@ namespace ddnn::train {
 /// Samples of one split in memory: simulated cameras are drawn once, not once per epoch.
 struct SampleStore {
   int views = 0, classes = 0;
-  size_t view_bytes = 0;         ///< of one view's pixels
-  std::vector<uint8_t> pixels;   ///< [N, V, C, H, W]
+  size_t view_bytes = 0;           ///< of one view's pixels
+  std::vector<uint8_t> pixels;     ///< [N, V, C, H, W]
   std::vector<uint64_t> presence;  ///< [N], bit v: view v sees the object
   std::vector<int> labels;         ///< [N]
   std::vector<int> view_labels;    ///< [N, V]; `classes` where the view is absent

@@ -53,8 +53,8 @@ float HardThreshold(const NetworkPlan& plan, const ExitRecords& records,
     if (!stopped) reached.push_back(records.entropy[root][i]);
   }
   if (reached.empty()) reached = records.entropy[root];
-  const auto sure = static_cast<size_t>(
-      std::lround(static_cast<double>(reached.size()) * (1 - kHardFraction)));
+  const auto sure =
+      static_cast<size_t>(std::lround(static_cast<double>(reached.size()) * (1 - kHardFraction)));
   return Between(Sorted(std::move(reached)), sure);
 }
 
@@ -72,9 +72,10 @@ ThresholdChoice ChooseThresholds(const NetworkPlan& plan, const ExitRecords& rec
                                  double max_accuracy_drop) {
   const size_t early = plan.exits().size() - 1;
   std::vector<std::vector<float>> candidates(early);
-  const int each = early == 0 ? 0
-                              : std::clamp(static_cast<int>(std::pow(kMaxCombinations, 1.0 / early)),
-                                           2, kMaxCandidates);
+  const int each = early == 0
+                       ? 0
+                       : std::clamp(static_cast<int>(std::pow(kMaxCombinations, 1.0 / early)), 2,
+                                    kMaxCandidates);
   for (size_t e = 0; e < early; ++e) candidates[e] = Candidates(records.entropy[e], each);
 
   struct Tried {
@@ -99,7 +100,8 @@ ThresholdChoice ChooseThresholds(const NetworkPlan& plan, const ExitRecords& rec
   }
 
   ThresholdChoice choice;
-  for (const Tried& tried : all) choice.best_accuracy = std::max(choice.best_accuracy, tried.accuracy);
+  for (const Tried& tried : all)
+    choice.best_accuracy = std::max(choice.best_accuracy, tried.accuracy);
   const Tried* best = nullptr;
   for (const Tried& tried : all) {
     if (tried.accuracy < choice.best_accuracy - max_accuracy_drop - 1e-12) continue;

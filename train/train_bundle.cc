@@ -129,13 +129,11 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   {
     absl::StatusOr<SampleStore> train = LoadTraining(dataset, options);
     if (!train.ok()) return train.status();
-    absl::StatusOr<Trained> trained =
-        TrainNetwork(plan, *train, *calibration, options, progress);
+    absl::StatusOr<Trained> trained = TrainNetwork(plan, *train, *calibration, options, progress);
     if (!trained.ok()) return trained.status();
     result.trained = *std::move(trained);
   }
-  absl::StatusOr<ThresholdChoice> choice =
-      Calibrate(plan, result.trained, *calibration, engine);
+  absl::StatusOr<ThresholdChoice> choice = Calibrate(plan, result.trained, *calibration, engine);
   if (!choice.ok()) return choice.status();
   const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *choice);
 

@@ -64,13 +64,12 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
   status.Update(at_least("threads", absl::GetFlag(FLAGS_threads), 0));
   const double rate = absl::GetFlag(FLAGS_learning_rate);
   if (!(rate >= 0 && rate <= 10)) {
-    status.Update(absl::InvalidArgumentError(absl::StrCat("--learning_rate=", rate,
-                                                          ": between 0 and 10")));
+    status.Update(
+        absl::InvalidArgumentError(absl::StrCat("--learning_rate=", rate, ": between 0 and 10")));
   }
   const std::string device = absl::GetFlag(FLAGS_device);
   if (device != "cpu" && device != "cuda") {
-    status.Update(
-        absl::InvalidArgumentError(absl::StrCat("--device=", device, ": cpu or cuda")));
+    status.Update(absl::InvalidArgumentError(absl::StrCat("--device=", device, ": cpu or cuda")));
   }
   if (!status.ok()) return status;
   if (absl::GetFlag(FLAGS_epochs) > 0) options.epochs = absl::GetFlag(FLAGS_epochs);
@@ -96,8 +95,8 @@ absl::Status CheckWritable(const std::string& out) {
   const std::filesystem::path parent = std::filesystem::absolute(out, error).parent_path();
   std::filesystem::create_directories(parent, error);
   if (error || access(parent.c_str(), W_OK) != 0) {
-    return absl::PermissionDeniedError(absl::StrCat("--out=", out, ": cannot write to ",
-                                                    parent.string()));
+    return absl::PermissionDeniedError(
+        absl::StrCat("--out=", out, ": cannot write to ", parent.string()));
   }
   if (std::filesystem::exists(out) && !std::filesystem::is_directory(out)) {
     return absl::AlreadyExistsError(absl::StrCat("--out=", out, " is a file, not a bundle"));
@@ -129,8 +128,9 @@ absl::StatusOr<int> Main() {
   absl::StatusOr<BundleResult> result =
       TrainBundle(*plan, **dataset, out, *options, CreateTorchEngine, &progress);
   if (absl::IsCancelled(result.status())) {
-    absl::FPrintF(stderr, "\nddnn-train: interrupted before the first epoch was done; "
-                          "nothing was written\n");
+    absl::FPrintF(stderr,
+                  "\nddnn-train: interrupted before the first epoch was done; "
+                  "nothing was written\n");
     return 130;
   }
   if (!result.ok()) return result.status();
@@ -152,9 +152,9 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(ddnn::train::kUsage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   absl::StatusOr<int> code =
-      rest.size() > 1 ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1],
-                                                                "\"? see --help"))
-                      : ddnn::train::Main();
+      rest.size() > 1
+          ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"))
+          : ddnn::train::Main();
   if (code.ok()) return *code;
   absl::FPrintF(stderr, "ddnn-train: %s\n", code.status().message());
   return 1;

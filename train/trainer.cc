@@ -111,8 +111,13 @@ class Run {
  public:
   Run(const NetworkPlan& plan, const SampleStore& train, const SampleStore& calibration,
       const TrainOptions& options, Progress* progress)
-      : plan_(plan), train_(train), calibration_(calibration), options_(options),
-        progress_(progress), random_(options.seed), device_(options.cuda ? at::kCUDA : at::kCPU),
+      : plan_(plan),
+        train_(train),
+        calibration_(calibration),
+        options_(options),
+        progress_(progress),
+        random_(options.seed),
+        device_(options.cuda ? at::kCUDA : at::kCPU),
         module_(plan) {
     module_.To(device_);
     optimizer_ = std::make_unique<torch::optim::Adam>(
@@ -235,9 +240,9 @@ absl::StatusOr<Trained> TrainNetwork(const NetworkPlan& plan, const SampleStore&
         "--device cuda: this LibTorch has no CUDA, or there is no GPU; use --device cpu");
   }
   if (train.size() == 0 || options.epochs < 1 || options.batch < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("nothing to train: ", train.size(), " samples, ", options.epochs,
-                     " epochs, batches of ", options.batch));
+    return absl::InvalidArgumentError(absl::StrCat("nothing to train: ", train.size(), " samples, ",
+                                                   options.epochs, " epochs, batches of ",
+                                                   options.batch));
   }
   try {
     at::set_num_threads(std::max(options.threads, 1));

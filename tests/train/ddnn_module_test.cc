@@ -81,7 +81,8 @@ void ExpectExportedAgrees(const NetworkPlan& plan, double tolerance) {
         const float expected = exits[e].scores[b][c].item<float>();
         ASSERT_NEAR(outputs[b].exit_scores[e][c], expected,
                     tolerance * std::max(1.0f, std::fabs(expected)))
-            << plan.exits()[e].name << ", sample " << b << "\n" << plan.spec().DebugString();
+            << plan.exits()[e].name << ", sample " << b << "\n"
+            << plan.spec().DebugString();
       }
     }
   }
@@ -103,12 +104,12 @@ TEST(DdnnModule, ComputesWhatTheExportedBinarySectionsCompute) {
 TEST(DdnnModule, ComputesWhatTheExportedFloatSectionsCompute) {
   v1::NetworkSpec spec = PlanOf(TinySpec("CC", "AP")).spec();
   v1::Tier* device = spec.mutable_tier(0);
-  *device->mutable_layer(0)->mutable_conv() = device->layer(0).binary_conv();
+  *device->mutable_layer(0)->mutable_conv() = v1::Conv(device->layer(0).binary_conv());
   device->mutable_layer(3)->mutable_relu();
   *device->mutable_exit()->mutable_layer(1)->mutable_linear() =
       v1::Linear(device->exit().layer(1).binary_linear());
   v1::Tier* cloud = spec.mutable_tier(1);
-  *cloud->mutable_layer(0)->mutable_conv() = cloud->layer(0).binary_conv();
+  *cloud->mutable_layer(0)->mutable_conv() = v1::Conv(cloud->layer(0).binary_conv());
   cloud->mutable_layer(2)->mutable_average_pool()->set_kernel(2);
   cloud->mutable_exit()->add_layer()->mutable_dropout()->set_probability(0.5);
   for (int seed = 1; seed <= 5; ++seed) {
@@ -143,7 +144,8 @@ TEST(DdnnModule, ABatchWithoutAnyViewCostsNothingAndBreaksNothing) {
     EXPECT_EQ(loss.item<float>(), 0) << join;
     loss.backward();
     for (const at::Tensor& p : module.parameters()) {
-      if (p.grad().defined()) EXPECT_TRUE(at::isfinite(p.grad()).all().item<bool>()) << join;
+      if (!p.grad().defined()) continue;
+      EXPECT_TRUE(at::isfinite(p.grad()).all().item<bool>()) << join;
     }
     EXPECT_EQ(CountRight(plan, exits[0], in.labels).first, 0);
     for (const v1::Section& section : module.Export()) {
@@ -171,9 +173,9 @@ TEST(JointLoss, LeavesOutLabelsThatSayAbsent) {
     exit.scores = exit.scores.narrow(0, 0, 5);
     exit.node_scores = exit.node_scores.narrow(0, 0, 5);
   }
-  EXPECT_NEAR(JointLoss(plan, exits, labels, no_views).item<float>(),
-              JointLoss(plan, first, labels.narrow(0, 0, 5), no_views.narrow(0, 0, 5)).item<float>(),
-              1e-5);
+  EXPECT_NEAR(
+      JointLoss(plan, exits, labels, no_views).item<float>(),
+      JointLoss(plan, first, labels.narrow(0, 0, 5), no_views.narrow(0, 0, 5)).item<float>(), 1e-5);
 }
 
 TEST(JointLoss, AddsEveryExitAndEveryNodeWithItsWeight) {

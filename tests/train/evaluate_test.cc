@@ -21,8 +21,7 @@ class EvaluateTest : public ::testing::Test {
   }
 
   v1::RunSummary Run(std::vector<float> thresholds, EvaluateOptions options = {}) {
-    auto summary =
-        Evaluate(*bundle_, CreateTorchEngine, samples_, "toy", thresholds, options);
+    auto summary = Evaluate(*bundle_, CreateTorchEngine, samples_, "toy", thresholds, options);
     EXPECT_TRUE(summary.ok()) << summary.status();
     return summary.ok() ? *summary : v1::RunSummary();
   }
@@ -173,8 +172,7 @@ TEST(LoadSamples, RefusesSamplesThatBreakTheirOwnDescription) {
     EXPECT_TRUE(absl::IsInvalidArgument(store.status()));
     return std::string(store.status().message());
   };
-  EXPECT_EQ(refusal([](DatasetSample* s) { s->label = 3; }),
-            "toy, sample 7: label 3 of 3 classes");
+  EXPECT_EQ(refusal([](DatasetSample* s) { s->label = 3; }), "toy, sample 7: label 3 of 3 classes");
   EXPECT_EQ(refusal([](DatasetSample* s) { s->view_labels[1] = 4; }),
             "toy, sample 7: view label 4 of 3 classes");
   EXPECT_EQ(refusal([](DatasetSample* s) { s->pixels.pop_back(); }),
@@ -186,7 +184,8 @@ TEST(LoadSamples, RefusesSamplesThatBreakTheirOwnDescription) {
 TEST(LoadSamples, IsTheSameWithAnyNumberOfThreads) {
   const NetworkPlan plan = PlanOf(TinySpec());
   const ToyDataset dataset(plan);
-  const auto one = LoadSplit(dataset, Split::kTrain, 1), five = LoadSplit(dataset, Split::kTrain, 5);
+  const auto one = LoadSplit(dataset, Split::kTrain, 1),
+             five = LoadSplit(dataset, Split::kTrain, 5);
   ASSERT_TRUE(one.ok() && five.ok());
   EXPECT_EQ(one->pixels, five->pixels);
   EXPECT_EQ(one->labels, five->labels);

@@ -145,7 +145,9 @@ TEST_P(JoinTest, FeaturesAreJoinedAsTheRuntimeDoes) {
     for (int round = 0; round < 10; ++round) {
       const at::Tensor maps =
           (at::randn({1, 6, type.shape.channels, type.shape.height, type.shape.width}) >= 0)
-              .to(at::kFloat) * 2 - 1;
+                  .to(at::kFloat) *
+              2 -
+          1;
       at::Tensor mask = at::zeros({1, 6});
       std::vector<ChildFeatures> children(6);
       for (int n = 0; n < 6; ++n) {

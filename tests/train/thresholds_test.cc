@@ -29,8 +29,8 @@ int Stopping(const ExitRecords& records, float threshold) {
 
 TEST(ChooseThresholds, StopsAllThatCostNothingAndLiesMidwayBetweenNeighbours) {
   const NetworkPlan plan = PlanOf(TinySpec());
-  const ExitRecords records = TwoExits({0.1f, 0.5f, 0.2f, 0.4f, 0.8f},
-                                       {true, false, true, true, false});
+  const ExitRecords records =
+      TwoExits({0.1f, 0.5f, 0.2f, 0.4f, 0.8f}, {true, false, true, true, false});
   const ThresholdChoice choice = ChooseThresholds(plan, records, 0);
   EXPECT_FLOAT_EQ(choice.thresholds[0], 0.45f);
   EXPECT_EQ(choice.accuracy, 1);
@@ -39,8 +39,8 @@ TEST(ChooseThresholds, StopsAllThatCostNothingAndLiesMidwayBetweenNeighbours) {
 
 TEST(ChooseThresholds, GivesUpAsMuchAccuracyAsAllowed) {
   const NetworkPlan plan = PlanOf(TinySpec());
-  const ExitRecords records = TwoExits({0.1f, 0.5f, 0.2f, 0.4f, 0.8f},
-                                       {true, false, true, true, false});
+  const ExitRecords records =
+      TwoExits({0.1f, 0.5f, 0.2f, 0.4f, 0.8f}, {true, false, true, true, false});
   EXPECT_EQ(Stopping(records, ChooseThresholds(plan, records, 0.19).thresholds[0]), 3);
   EXPECT_EQ(Stopping(records, ChooseThresholds(plan, records, 0.2).thresholds[0]), 4);
   EXPECT_EQ(Stopping(records, ChooseThresholds(plan, records, 0.4).thresholds[0]), 5);
@@ -90,9 +90,8 @@ TEST(ChooseThresholds, SearchesExitsTogether) {
   records.samples = 4;
   // Sample 2 is wrong at "local" and right at "edge", 3 is right at the cloud only.
   records.entropy = {{0.1f, 0.2f, 0.3f, 0.4f}, {0.5f, 0.5f, 0.1f, 0.6f}, {0, 0, 0, 0}};
-  records.right = {{true, true, false, false},
-                   {false, false, true, false},
-                   {true, true, true, true}};
+  records.right = {
+      {true, true, false, false}, {false, false, true, false}, {true, true, true, true}};
   const ThresholdChoice choice = ChooseThresholds(*plan, records, 0);
   EXPECT_FLOAT_EQ(choice.thresholds[0], 0.25f);
   EXPECT_GE(choice.thresholds[1], 0.1f);

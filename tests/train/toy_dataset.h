@@ -79,8 +79,10 @@ class ToyDataset : public Dataset {
 /// Plans a text-format spec; dies with the reason if it does not plan.
 NetworkPlan PlanOf(const std::string& spec);
 
-/// Three views of 1x8x8, 3 classes, binary devices with a "local" exit, a cloud with a "cloud" exit.
-std::string TinySpec(const std::string& join_scores = "MP", const std::string& join_features = "CC");
+/// Three views of 1x8x8, 3 classes, binary devices with a "local" exit, a cloud with a "cloud"
+/// exit.
+std::string TinySpec(const std::string& join_scores = "MP",
+                     const std::string& join_features = "CC");
 
 }  // namespace ddnn
 
