@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "train/masked_norm.h"
+
 namespace ddnn::train {
 namespace {
 
@@ -70,6 +72,9 @@ at::Tensor MaskedBatchNorm(const at::Tensor& x, const at::Tensor& mask, const at
   if (!mask.defined() && x.size(0) * area > 1) {
     return at::batch_norm(x, gamma, beta, mean, variance, /*training=*/true, momentum, epsilon,
                           /*cudnn_enabled=*/false);
+  }
+  if (mask.defined() && x.is_cpu() && x.scalar_type() == at::kFloat) {
+    return FusedMaskedNorm(x, mask, gamma, beta, mean, variance, momentum, epsilon);
   }
   const at::Tensor present =
       SpreadMask(mask.defined() ? mask : at::ones({x.size(0), 1}, x.options()),

@@ -65,6 +65,45 @@ TEST(MaskedBatchNorm, CountsPresentSamplesOnly) {
   EXPECT_TRUE(at::allclose(masked.variance, plain.variance, 1e-4, 1e-6));
 }
 
+TEST(MaskedBatchNorm, HasTheGradientsOfBatchNormOverPresentSamples) {
+  at::manual_seed(9);
+  for (int64_t side : {1, 3}) {
+    // Each of two nodes, alone, over the samples it is present in.
+    const int64_t batch = 9, each = 5;
+    const at::Tensor x = at::randn({batch, 2 * each, side, side});
+    const at::Tensor dy = at::randn({batch, 2 * each, side, side});
+    at::Tensor mask = (at::rand({batch, 2}) < 0.6).to(at::kFloat);
+    mask.narrow(0, 0, 3).fill_(1);
+    Norm norm(2 * each);
+    const at::Tensor spread = SpreadMask(mask, each);
+    at::Tensor whole = x.clone().requires_grad_();
+    norm.gamma.requires_grad_();
+    norm.beta.requires_grad_();
+    (norm.Run(whole, mask) * spread).backward(dy);
+    for (int node = 0; node < 2; ++node) {
+      const at::Tensor seen = mask.select(1, node) > 0;
+      Norm alone(each);
+      alone.gamma = norm.gamma.detach().narrow(0, node * each, each).clone().requires_grad_();
+      alone.beta = norm.beta.detach().narrow(0, node * each, each).clone().requires_grad_();
+      const at::Tensor part = x.narrow(1, node * each, each).index({seen}).clone().requires_grad_();
+      alone.Run(part, {}).backward(dy.narrow(1, node * each, each).index({seen}));
+      const auto same = [&](const at::Tensor& found, const at::Tensor& expected) {
+        EXPECT_TRUE(at::allclose(found, expected, 1e-3, 1e-5)) << found << expected;
+      };
+      same(whole.grad().narrow(1, node * each, each).index({seen}), part.grad());
+      same(norm.gamma.grad().narrow(0, node * each, each), alone.gamma.grad());
+      same(norm.beta.grad().narrow(0, node * each, each), alone.beta.grad());
+      EXPECT_EQ(whole.grad()
+                    .narrow(1, node * each, each)
+                    .index({seen.logical_not()})
+                    .abs()
+                    .sum()
+                    .item<float>(),
+                0);
+    }
+  }
+}
+
 TEST(MaskedBatchNorm, IgnoresWhatAbsentSamplesShow) {
   at::manual_seed(6);
   Norm a(4), b(4);
