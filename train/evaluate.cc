@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -94,18 +95,19 @@ absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
                   absl::Span<const float> thresholds) {
   const size_t exits = plan.exits().size();
-  std::vector<int64_t> taken(exits);
-  int64_t right = 0;
+  std::vector<int64_t> taken(exits), right(exits);
   for (int64_t i = 0; i < records.samples; ++i) {
     size_t exit = 0;
     while (exit + 1 < exits && !Exits(records.entropy[exit][i], thresholds[exit])) ++exit;
     ++taken[exit];
-    right += records.right[exit][i];
+    right[exit] += records.right[exit][i];
   }
   Operation operation;
-  operation.accuracy = Fraction(right, records.samples);
+  operation.accuracy =
+      Fraction(std::accumulate(right.begin(), right.end(), int64_t{0}), records.samples);
   for (size_t e = 0; e < exits; ++e) {
     operation.exit_fraction.push_back(Fraction(taken[e], records.samples));
+    operation.exit_accuracy.push_back(Fraction(right[e], taken[e]));
     operation.payload_bytes +=
         operation.exit_fraction[e] * DevicePayloadBytes(plan, static_cast<int>(e));
   }
@@ -138,7 +140,8 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
   (*summary.mutable_accuracy())["overall"] = operation.accuracy;
   for (size_t e = 0; e < plan.exits().size(); ++e) {
     const std::string& name = plan.exits()[e].name;
-    (*summary.mutable_accuracy())[name] = ExitAccuracy(*records, static_cast<int>(e));
+    (*summary.mutable_accuracy())[name] = operation.exit_accuracy[e];
+    (*summary.mutable_accuracy_if_all_stop())[name] = ExitAccuracy(*records, static_cast<int>(e));
     (*summary.mutable_exit_fraction())[name] = operation.exit_fraction[e];
     (*summary.mutable_threshold())[name] = thresholds[e];
   }
@@ -198,14 +201,17 @@ std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary) {
         v < summary.missing_view_accuracy_size() ? Percent(summary.missing_view_accuracy(v))
                                                  : "       -");
   }
-  absl::StrAppend(&text, "\nexit       accuracy   taken by   threshold\n");
+  absl::StrAppend(&text, "\nexit       taken by   accuracy   if all stopped there   threshold\n");
   for (const ExitPlan& exit : plan.exits()) {
     absl::StrAppendFormat(
-        &text, "%-10s %s   %s   %9.4f\n", exit.name, Percent(summary.accuracy().at(exit.name)),
-        Percent(summary.exit_fraction().at(exit.name)), summary.threshold().at(exit.name));
+        &text, "%-10s %s   %s               %s   %9.4f\n", exit.name,
+        Percent(summary.exit_fraction().at(exit.name)),
+        summary.exit_fraction().at(exit.name) > 0 ? Percent(summary.accuracy().at(exit.name))
+                                                  : "       -",
+        Percent(summary.accuracy_if_all_stop().at(exit.name)), summary.threshold().at(exit.name));
   }
   const double payload = summary.payload_bytes_per_view_sample();
-  absl::StrAppendFormat(&text, "%-10s %s\n\n", "overall",
+  absl::StrAppendFormat(&text, "%-10s            %s\n\n", "overall",
                         Percent(summary.accuracy().at("overall")));
   absl::StrAppendFormat(&text, "bytes per view and sample: %.1f by the formula, raw %.0f", payload,
                         summary.raw_bytes_per_view_sample());

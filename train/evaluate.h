@@ -33,6 +33,7 @@ absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore
 struct Operation {
   double accuracy = 0;
   std::vector<double> exit_fraction;  ///< [exits], adds up to 1
+  std::vector<double> exit_accuracy;  ///< [exits], of those that stop there; 0 where none do
   double payload_bytes = 0;           ///< per view and sample, by the paper's formula
 };
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,

@@ -38,7 +38,7 @@ TEST_F(EvaluateTest, DecidesAsTheTreeDoes) {
   ASSERT_TRUE(network.ok()) << network.status();
   for (float threshold : {0.0f, 0.5f, 0.8f, 0.9f, 0.97f, 1.0f}) {
     const std::vector<float> thresholds = {threshold, 0.5f};
-    int right = 0, local = 0;
+    int right = 0, local = 0, local_right = 0;
     double bytes = 0;
     for (int64_t i = 0; i < samples_.size(); ++i) {
       const WholeInput input = samples_.Input(i, samples_.presence[i]);
@@ -47,22 +47,25 @@ TEST_F(EvaluateTest, DecidesAsTheTreeDoes) {
       const Answer answer = Decide(plan_, thresholds, (*output)[0], input.presence);
       right += answer.class_index == samples_.labels[i];
       local += answer.exit == 0;
+      local_right += answer.exit == 0 && answer.class_index == samples_.labels[i];
       bytes += DevicePayloadBytes(plan_, answer.exit);
     }
     const v1::RunSummary summary = Run(thresholds);
     const double n = static_cast<double>(samples_.size());
     EXPECT_NEAR(summary.accuracy().at("overall"), right / n, 1e-9);
+    EXPECT_NEAR(summary.accuracy().at("local"), local > 0 ? double(local_right) / local : 0, 1e-9);
     EXPECT_NEAR(summary.exit_fraction().at("local"), local / n, 1e-9);
     EXPECT_NEAR(summary.exit_fraction().at("cloud"), 1 - local / n, 1e-9);
     EXPECT_NEAR(summary.payload_bytes_per_view_sample(), bytes / n, 1e-9);
   }
 }
 
-TEST_F(EvaluateTest, ExitAccuraciesAreThoseOfEveryoneStoppingThere) {
+TEST_F(EvaluateTest, TellsWhatEachExitWouldBeIfAllStoppedThere) {
   const v1::RunSummary all = Run({1, 1}), none = Run({0, 1});
-  EXPECT_EQ(all.accuracy().at("local"), all.accuracy().at("overall"));
-  EXPECT_EQ(none.accuracy().at("cloud"), none.accuracy().at("overall"));
-  EXPECT_EQ(all.accuracy().at("cloud"), none.accuracy().at("cloud"));
+  EXPECT_EQ(all.accuracy_if_all_stop().at("local"), all.accuracy().at("overall"));
+  EXPECT_EQ(none.accuracy_if_all_stop().at("cloud"), none.accuracy().at("overall"));
+  EXPECT_EQ(all.accuracy_if_all_stop().at("cloud"), none.accuracy_if_all_stop().at("cloud"));
+  EXPECT_EQ(all.accuracy().at("cloud"), 0);
   EXPECT_EQ(all.samples(), 40u);
   EXPECT_EQ(all.raw_bytes_per_view_sample(), 64);
 }
