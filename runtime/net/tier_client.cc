@@ -169,9 +169,13 @@ class TierClient::Stream : public grpc::ClientBidiReactor<v1::Up, v1::Down> {
     Pump();
   }
 
+  /// The client's loop holds the stream until it hears of the end, and must be the one that lets go
+  /// of it last: the context holds the channel. The process's last channel ends gRPC's callback
+  /// threads and waits for them, which none of them can do itself (grpc/grpc#37858).
   void OnDone(const grpc::Status& status) override {
-    std::shared_ptr<Stream> self = std::move(self_);
-    client_->Done(status);
+    Impl* const client = client_;
+    self_.reset();
+    client->Done(status);
   }
 
  private:
@@ -229,7 +233,7 @@ class TierClient::Stream : public grpc::ClientBidiReactor<v1::Up, v1::Down> {
 
   Impl* const client_;
   grpc::ClientContext context_;
-  std::shared_ptr<Stream> self_;  // gRPC's reference, until OnDone
+  std::shared_ptr<Stream> self_;  // gRPC's reference, until OnDone; never the last one
   v1::Up out_;
   v1::Down in_;
 

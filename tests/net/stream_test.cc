@@ -1,4 +1,8 @@
 #include <grpcpp/grpcpp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <set>
@@ -453,6 +457,69 @@ TEST_F(TierClientTest, SaysWhatWaitsBeforeItStops) {
   for (size_t i = 0; i < 500; ++i) client.Send(Scores(i));
   client.Stop(absl::Seconds(20));
   EXPECT_TRUE(parent_.children.WaitForSamples(500));
+}
+
+// A port where connections are taken and nothing is ever said.
+class SilentPort {
+ public:
+  SilentPort() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address_);
+    auto* address = reinterpret_cast<sockaddr*>(&address_);
+    EXPECT_EQ(bind(fd_, address, length), 0);
+    EXPECT_EQ(getsockname(fd_, address, &length), 0);
+    EXPECT_EQ(listen(fd_, 4), 0);
+  }
+  ~SilentPort() { close(fd_); }
+
+  std::string address() const { return absl::StrCat("127.0.0.1:", ntohs(address_.sin_port)); }
+  /// Returns when someone has connected.
+  int Accept() { return accept(fd_, nullptr, nullptr); }
+
+ private:
+  const int fd_;
+  sockaddr_in address_ = {};
+};
+
+// Threads that start meanwhile share one processor, where one that is woken may overtake the one
+// that woke it.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    EXPECT_EQ(sched_getaffinity(0, sizeof(before_), &before_), 0);
+    int first = 0;
+    while (first < CPU_SETSIZE - 1 && !CPU_ISSET(first, &before_)) ++first;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    EXPECT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  }
+  ~OneProcessor() { sched_setaffinity(0, sizeof(before_), &before_); }
+
+ private:
+  cpu_set_t before_;
+};
+
+// gRPC's callback threads end with the last channel or server of the process, and whoever lets go
+// of that waits for them; one of them cannot, and the process aborts. So this test has no server.
+TEST(TierClient, LeavesItsChannelToNoneOfGrpcsThreads) {
+  const NetworkPlan plan = SmallNetwork('e');
+  SilentPort port;
+  OneProcessor one_processor;
+  Up up;
+  TierClient::Options options;
+  options.target = port.address();
+  options.bundle_sha256 = kHash;
+  for (int i = 0; i < 4000; ++i) {
+    TierClient client(plan, options, &up);
+    client.Start();
+    const int connection = port.Accept();
+    ASSERT_GE(connection, 0);
+    client.Stop(absl::ZeroDuration());
+    close(connection);
+  }
+  EXPECT_EQ(up.ups, 0);
 }
 
 TEST(Listen, RefusesAPortThatIsTaken) {
