@@ -7,6 +7,21 @@ function(ddnn_library name)
   target_link_libraries(ddnn_${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
 endfunction()
 
+# ddnn_export(models core): these libraries, their headers and what they need to be found again, for
+# find_package(ddnn). See docs/embedding.md.
+function(ddnn_export)
+  foreach(name ${ARGN})
+    set_target_properties(ddnn_${name} PROPERTIES EXPORT_NAME ${name})
+    target_include_directories(ddnn_${name} INTERFACE "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/ddnn>")
+    install(TARGETS ddnn_${name} EXPORT ddnn-targets
+      ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
+    get_target_property(source ddnn_${name} SOURCE_DIR)
+    file(RELATIVE_PATH folder "${PROJECT_SOURCE_DIR}" "${source}")
+    install(DIRECTORY "${source}/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/ddnn/${folder}"
+      COMPONENT development FILES_MATCHING PATTERN "*.h")
+  endforeach()
+endfunction()
+
 # ddnn_binary(ddnn-device SOURCES main.cc DEPS ddnn::net): built into bin/, installed.
 function(ddnn_binary name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
