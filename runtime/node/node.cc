@@ -226,6 +226,7 @@ void Node::Impl::OnChildJoined(int child) {
 void Node::Impl::OnChildGone(int child, absl::Time now, std::vector<Action>* actions) {
   if (!messages_.CheckSlot(child).ok()) return;
   connected_ &= ~Bit(child);
+  recent_.ForgetTold(child);
   std::vector<SampleKey> waited_for_it;
   for (auto& [key, sample] : samples_) {
     sample.spoke &= ~Bit(child);

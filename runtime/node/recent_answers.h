@@ -35,6 +35,12 @@ class RecentAnswers {
     order_.pop_front();
   }
 
+  /// Nobody is told a second time, but a child that leaves may come back as a new process, which
+  /// knows no answers.
+  void ForgetTold(int child) {
+    for (auto& [sample, record] : records_) record.told &= ~(uint64_t{1} << child);
+  }
+
   /// Null when the sample is not known (any more). Valid until the next Add.
   Record* Find(SampleKey sample) {
     const auto found = records_.find(sample);

@@ -178,6 +178,15 @@ TEST(LateChild, WhoLeftBeforeTheAnswerIsToldWhenItAsksAgain) {
   EXPECT_THAT(ChildrenTold(edge->Scores(2, kOne, UnsureScores())), ElementsAre(2));
 }
 
+// A device that was started anew feeds the same samples again and knows none of the answers.
+TEST(LateChild, WhoLeftAfterTheAnswerIsToldAgainWhenItAsksAgain) {
+  auto edge = WaitingEdge(kOne);
+  edge->AnswerFromAbove(FromAbove(kOne, 2, 0b111));
+  edge->Gone(2);
+  edge->Joined(2);
+  EXPECT_THAT(ChildrenTold(edge->Scores(2, kOne, UnsureScores())), ElementsAre(2));
+}
+
 TEST(Absence, IsReportedToTheParentOfASampleThatEndedBelow) {
   OneNode left(SmallNetwork('f'), 1, {}, 0);  // its sibling's scores meet at the cloud
   left.Features(0, kOne);
