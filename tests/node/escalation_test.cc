@@ -66,6 +66,14 @@ TEST(Escalation, DoesNotAskAChildThatWentAndCameBack) {
   EXPECT_THAT(Asked(edge.Scores(2, kOne, UnsureScores())), ElementsAre(1, 2));
 }
 
+TEST(Escalation, DoesNotAskForFeaturesThatCameAlready) {
+  OneNode edge(SmallNetwork('e'), 1);
+  edge.Scores(0, kOne, UnsureScores());
+  edge.Features(0, kOne);
+  edge.Scores(1, kOne, UnsureScores());
+  EXPECT_THAT(Asked(edge.Scores(2, kOne, UnsureScores())), ElementsAre(1, 2));
+}
+
 TEST(Escalation, RunsTheSectionOnceAllAskedHaveSent) {
   OneNode edge(SmallNetwork('e'), 1);
   GatherUnsure(&edge, kOne);
