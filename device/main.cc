@@ -101,6 +101,7 @@ absl::Status Run(const v1::NodeConfig& config) {
     status.Update(WriteStats(config.stats_file(), (*host)->Stats()));
   }
   PrintSummary(bundle->plan, device.summary());
+  signals.Unwatch();
   return status;
 }
 

@@ -124,6 +124,7 @@ absl::Status Run(const v1::NodeConfig& config) {
   if (!config.stats_file().empty()) {
     status.Update(WriteStats(config.stats_file(), (*host)->Stats()));
   }
+  signals.Unwatch();
   return status;
 }
 

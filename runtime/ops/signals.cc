@@ -45,10 +45,16 @@ SignalWatcher::~SignalWatcher() {
 }
 
 void SignalWatcher::Watch(std::function<void(int)> on_first) {
-  thread_ = std::thread([this, on_first = std::move(on_first)] { Loop(on_first); });
+  on_first_ = std::move(on_first);
+  thread_ = std::thread([this] { Loop(); });
 }
 
-void SignalWatcher::Loop(const std::function<void(int)>& on_first) {
+void SignalWatcher::Unwatch() {
+  std::lock_guard<std::mutex> lock(mu_);
+  on_first_ = nullptr;
+}
+
+void SignalWatcher::Loop() {
   bool first = true;
   while (true) {
     pollfd files[2] = {{signals_, POLLIN, 0}, {stop_, POLLIN, 0}};
@@ -60,7 +66,8 @@ void SignalWatcher::Loop(const std::function<void(int)>& on_first) {
     signalfd_siginfo info;
     if (read(signals_, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) continue;
     if (!std::exchange(first, false)) _exit(128 + static_cast<int>(info.ssi_signo));
-    on_first(static_cast<int>(info.ssi_signo));
+    std::lock_guard<std::mutex> lock(mu_);
+    if (on_first_) on_first_(static_cast<int>(info.ssi_signo));
   }
 }
 

@@ -2,6 +2,7 @@
 #define DDNN_RUNTIME_OPS_SIGNALS_H_
 
 #include <functional>
+#include <mutex>
 #include <thread>
 
 namespace ddnn {
@@ -21,12 +22,17 @@ class SignalWatcher {
   /// Calls `on_first` for the first signal (it may have come already), on the watcher's own thread.
   /// The second ends the process at once with status 128 + signal. Call once.
   void Watch(std::function<void(int signal)> on_first);
+  /// When it returns, `on_first` does not run and will not: what it uses may go. Signals are still
+  /// counted: the second ends the process. Not to be called by `on_first`.
+  void Unwatch();
 
  private:
-  void Loop(const std::function<void(int)>& on_first);
+  void Loop();
 
   int signals_ = -1;  // signalfd
   int stop_ = -1;     // eventfd
+  std::mutex mu_;     // held while on_first_ runs
+  std::function<void(int)> on_first_;
   std::thread thread_;
 };
 

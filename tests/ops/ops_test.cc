@@ -2,7 +2,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -233,6 +235,24 @@ TEST(SignalWatcher, TellsTheFirstSignalOnceAndEvenIfItCameBefore) {
     ASSERT_EQ(kill(getpid(), number), 0);
     watcher.Watch([&](int signal) { waiter.Change([&] { got = signal; }); });
     EXPECT_TRUE(waiter.WaitUntil([&] { return got == number; }));
+  }
+}
+
+TEST(SignalWatcher, TellsNobodyOnceUnwatched) {
+  for (int i = 0; i < 200; ++i) {
+    std::atomic<bool> gone{false}, told{false};
+    {
+      SignalWatcher watcher;
+      watcher.Watch([&](int) { told = gone.load(); });
+      ASSERT_EQ(kill(getpid(), SIGTERM), 0);
+      watcher.Unwatch();
+      gone = true;
+      // Without a watcher to take it, the signal would end this process.
+      for (sigset_t waits; sigpending(&waits) == 0 && sigismember(&waits, SIGTERM) == 1;) {
+        std::this_thread::yield();
+      }
+    }
+    ASSERT_FALSE(told);
   }
 }
 
