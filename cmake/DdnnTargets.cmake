@@ -32,7 +32,8 @@ function(ddnn_binary name)
 endfunction()
 
 # ddnn_test(node_test SOURCES node_test.cc DEPS ddnn::node [DATA x] [TIMEOUT s]): one ctest entry per file.
-# Tests run with DDNN_SOURCE_DIR and DDNN_BIN_DIR in the environment.
+# Tests run with DDNN_SOURCE_DIR and DDNN_BIN_DIR in the environment, and with what the thread
+# sanitizer is to leave out.
 function(ddnn_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -45,5 +46,5 @@ function(ddnn_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "DDNN_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDNN_BIN_DIR=${PROJECT_BINARY_DIR}/bin")
+    ENVIRONMENT "DDNN_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDNN_BIN_DIR=${PROJECT_BINARY_DIR}/bin;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
 endfunction()
