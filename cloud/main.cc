@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <condition_variable>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,7 @@ usage: ddnn-cloud --bundle DIR --listen HOST:PORT [flags]
 
 constexpr char kExample[] = R"(
 Prints "listening on HOST:PORT" on stdout once children may join; SIGTERM answers what is under way and ends.
+Ends with 0 after a signal, with 1 for an error, 2 for wrong flags.
 
 example
   ddnn-cloud --bundle out/bundle --listen 0.0.0.0:7200 --store hard.sqlite
@@ -85,6 +87,26 @@ void WaitForSignal(SignalWatcher* signals) {
   changed.wait(lock, [&] { return ended; });
 }
 
+// Takes a store away again that was made for a start that then failed.
+class NewStore {
+ public:
+  explicit NewStore(const std::string& path) {
+    std::error_code error;
+    if (!path.empty() && !std::filesystem::exists(path, error)) path_ = path;
+  }
+  ~NewStore() {
+    if (path_.empty()) return;
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+      std::error_code ignored;
+      std::filesystem::remove(path_ + suffix, ignored);
+    }
+  }
+  void Keep() { path_.clear(); }
+
+ private:
+  std::string path_;
+};
+
 absl::StatusOr<std::unique_ptr<HardStore>> OpenStore(const v1::NodeConfig& config) {
   if (config.store().empty()) {
     spdlog::info("hard samples are only counted; --store FILE keeps them");
@@ -121,6 +143,7 @@ absl::Status Serve(const v1::NodeConfig& config, SignalWatcher* signals) {
   absl::StatusOr<NodeHost::Options> options =
       HostOptions(config, *bundle, bundle->plan.root_tier(), 0);
   if (!options.ok()) return options.status();
+  NewStore new_store(config.store());
   absl::StatusOr<std::unique_ptr<HardStore>> store = OpenStore(config);
   if (!store.ok()) return store.status();
 
@@ -134,6 +157,7 @@ absl::Status Serve(const v1::NodeConfig& config, SignalWatcher* signals) {
   absl::StatusOr<std::unique_ptr<NodeHost>> host =
       NodeHost::Start(*bundle, CreateTorchEngine, *options, &observer, {service->get()});
   if (!host.ok()) return host.status();
+  new_store.Keep();
   (*service)->Attach((*host)->executor());
   spdlog::info("{} ({}), bundle {}", bundle->plan.spec().name(), config.bundle(),
                bundle->sha256_hex().substr(0, 12));
@@ -158,8 +182,11 @@ int Main(int argc, char** argv) {
     std::cout << kUsage << "flags\n" << FlagsHelp(Role::kCloud) << kExample;
     return 0;
   }
-  absl::Status status = line.status();
-  if (status.ok()) status = SetUpLogging("ddnn-cloud", line->config.log_level());
+  if (!line.ok()) {
+    std::cerr << "ddnn-cloud: " << line.status().message() << "\n";
+    return 2;
+  }
+  absl::Status status = SetUpLogging("ddnn-cloud", line->config.log_level());
   if (status.ok()) status = Serve(line->config, &signals);
   if (status.ok()) return 0;
   std::cerr << "ddnn-cloud: " << std::string(status.message()) << "\n";

@@ -113,12 +113,15 @@ absl::StatusOr<std::unique_ptr<FrameSource>> OpenPictures(const DataSpec& spec,
         absl::StrCat(spec.argument, ": is not a readable folder: ", error.message()));
   }
   std::vector<std::string> paths;
+  bool empty = true;
   for (const auto& entry : entries) {
+    empty = false;
     if (IsPictureName(entry.path().string())) paths.push_back(entry.path().string());
   }
   if (paths.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(spec.argument, ": has no .png or .jpg picture in it"));
+    return absl::InvalidArgumentError(absl::StrCat(spec.argument,
+                                                   empty ? ": is empty" : ": has no such files",
+                                                   ", expected .png or .jpg pictures in it"));
   }
   std::sort(paths.begin(), paths.end());
   // A source that cannot start should say so now, not at its first frame.

@@ -26,8 +26,15 @@ absl::StatusOr<std::string> FindFile(const std::string& dir, const std::string& 
     std::error_code error;
     if (std::filesystem::exists(candidate, error)) return candidate;
   }
-  return absl::NotFoundError(absl::StrCat(dir, ": has neither ", name, " nor ", name, ".gz",
-                                          hint.empty() ? "" : "; ", hint));
+  std::error_code error;
+  const char* found = "has no such files";
+  if (!std::filesystem::is_directory(dir, error)) {
+    found = "is not a folder";
+  } else if (std::filesystem::is_empty(dir, error)) {
+    found = "is empty";
+  }
+  return absl::NotFoundError(absl::StrCat(dir, ": ", found, ", expected ", name, " or ", name,
+                                          ".gz in it", hint.empty() ? "" : "; ", hint));
 }
 
 std::string MnistFolder() {

@@ -14,6 +14,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
@@ -89,19 +90,18 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
   return options;
 }
 
-// Better now than after minutes of training.
+// Better now than after minutes of training. Folders are made when there is a bundle to put there.
 absl::Status CheckWritable(const std::string& out) {
   std::error_code error;
-  const std::filesystem::path parent = std::filesystem::absolute(out, error).parent_path();
-  std::filesystem::create_directories(parent, error);
-  if (error || access(parent.c_str(), W_OK) != 0) {
+  std::filesystem::path parent = std::filesystem::absolute(out, error).parent_path();
+  while (!std::filesystem::exists(parent, error) && parent != parent.parent_path()) {
+    parent = parent.parent_path();
+  }
+  if (!std::filesystem::is_directory(parent, error) || access(parent.c_str(), W_OK) != 0) {
     return absl::PermissionDeniedError(
         absl::StrCat("--out=", out, ": cannot write to ", parent.string()));
   }
-  if (std::filesystem::exists(out) && !std::filesystem::is_directory(out)) {
-    return absl::AlreadyExistsError(absl::StrCat("--out=", out, " is a file, not a bundle"));
-  }
-  return absl::OkStatus();
+  return CheckReplaceable(out);
 }
 
 absl::StatusOr<int> Main() {

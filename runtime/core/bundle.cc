@@ -82,13 +82,14 @@ absl::StatusOr<std::string> ReadHashedFile(const std::string& path, const v1::Se
     return data.status();
   }
   if (static_cast<int64_t>(data->size()) != file.bytes()) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": ", data->size(), " bytes, expected ", file.bytes()));
+    return absl::DataLossError(absl::StrCat(path, ": ", data->size(), " bytes, expected ",
+                                            file.bytes(), ": it was changed or damaged"));
   }
   const std::string found = ToHex(Sha256(*data));
   if (found != file.sha256()) {
     return absl::DataLossError(absl::StrCat(path, ": SHA-256 is ", found, ", expected ",
-                                            absl::CHexEscape(file.sha256().substr(0, 64))));
+                                            absl::CHexEscape(file.sha256().substr(0, 64)), " as ",
+                                            kManifestName, " says: it was changed or damaged"));
   }
   return data;
 }

@@ -37,6 +37,10 @@ struct SectionChoice {
 /// does not fit the spec, NOT_FOUND for what is missing. Nothing in a bundle is executed.
 absl::StatusOr<Bundle> LoadBundle(const std::string& directory, SectionChoice choice = {});
 
+/// That SaveBundle may put a bundle there. Only a bundle may be replaced: FAILED_PRECONDITION for
+/// anything else in that place, which is somebody's data.
+absl::Status CheckReplaceable(const std::string& directory);
+
 /// Writes a bundle: `manifest.section` is filled in here. All files appear under a temporary name
 /// beside `directory` and are renamed in one step, replacing a bundle that is there; a crash leaves
 /// the old one or none. `report_json` becomes report.json.

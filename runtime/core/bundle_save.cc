@@ -85,21 +85,6 @@ absl::Status WriteFiles(const std::string& folder,
   return status;
 }
 
-// Only a bundle may be replaced: anything else in that place is somebody's data.
-absl::Status CheckReplaceable(const std::string& directory) {
-  std::error_code error;
-  const fs::file_status found = fs::symlink_status(directory, error);
-  if (found.type() == fs::file_type::not_found) return absl::OkStatus();
-  if (found.type() != fs::file_type::directory) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(directory, ": is there and no folder, expected a bundle or nothing"));
-  }
-  if (fs::exists(absl::StrCat(directory, "/", kManifestName), error)) return absl::OkStatus();
-  if (fs::is_empty(directory, error) && !error) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      directory, ": holds files but no ", kManifestName, ", expected a bundle or nothing"));
-}
-
 // Puts `temporary` in the place of `directory` in one step; what was there is at `temporary` then.
 absl::Status Swap(const std::string& temporary, const std::string& directory) {
   if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0) {
@@ -148,6 +133,20 @@ absl::Status Replace(const std::string& directory,
 }
 
 }  // namespace
+
+absl::Status CheckReplaceable(const std::string& directory) {
+  std::error_code error;
+  const fs::file_status found = fs::symlink_status(directory, error);
+  if (found.type() == fs::file_type::not_found) return absl::OkStatus();
+  if (found.type() != fs::file_type::directory) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, ": is there and no folder, expected a bundle or nothing"));
+  }
+  if (fs::exists(absl::StrCat(directory, "/", kManifestName), error)) return absl::OkStatus();
+  if (fs::is_empty(directory, error) && !error) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      directory, ": holds files but no ", kManifestName, ", expected a bundle or nothing"));
+}
 
 absl::Status SaveBundle(const std::string& directory, v1::BundleManifest manifest,
                         const std::vector<v1::Section>& sections, const std::string& report_json) {

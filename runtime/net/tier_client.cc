@@ -299,6 +299,7 @@ absl::Status TierClient::Impl::RunStream() {
 void TierClient::Impl::Loop() {
   std::mt19937_64 random(options.seed);
   absl::Duration backoff = options.min_backoff;
+  bool told = false;  // that it cannot join, since it last could
   while (true) {
     const absl::Status ended = RunStream();
     std::unique_lock<std::mutex> lock(mu);
@@ -312,8 +313,11 @@ void TierClient::Impl::Loop() {
     if (welcome) {
       spdlog::warn("lost {}: {}", options.target, ended.ToString());
       backoff = options.min_backoff;
+      told = false;
     } else {
-      spdlog::debug("cannot join {}: {}", options.target, ended.ToString());
+      spdlog::log(told ? spdlog::level::debug : spdlog::level::warn,
+                  "cannot join {} yet, trying on: {}", options.target, ended.ToString());
+      told = true;
     }
     // Between half and the whole of it, so that siblings do not all come back at once.
     const double share = 0.5 + 0.5 * std::uniform_real_distribution<double>(0, 1)(random);

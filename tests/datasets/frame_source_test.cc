@@ -82,7 +82,7 @@ TEST(FrameSource, RefusesSourcesThatCannotBePlayed) {
   TempFolder folder;
   const Shape shape = {3, 8, 8};
   EXPECT_THAT(InvalidText(OpenFrameSource("images:" + folder.path(), 0, shape).status()),
-              AllOf(HasSubstr(folder.path()), HasSubstr("no .png or .jpg")));
+              AllOf(HasSubstr(folder.path()), HasSubstr("expected .png or .jpg")));
   EXPECT_EQ(OpenFrameSource("images:/nonexistent", 0, shape).status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(OpenFrameSource("video:/nonexistent.avi", 0, shape).status().code(),

@@ -147,6 +147,12 @@ std::string Running::WaitForLine(const std::string& part) {
   return "";
 }
 
+void Running::SkipLines() {
+  if (process_ == nullptr) return;
+  for (std::string& line : process_->ReadLines()) lines_.push_back(std::move(line));
+  next_ = lines_.size();
+}
+
 Ran Running::Finish() {
   Ran ran;
   if (process_ == nullptr) return ran;

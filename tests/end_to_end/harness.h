@@ -47,6 +47,8 @@ class Running {
   /// Waits for a line of stdout with this in it, and returns it; fails the test, returning "",
   /// when the program ends without one or after a minute.
   std::string WaitForLine(const std::string& part);
+  /// Passes over what was printed until now.
+  void SkipLines();
   /// Waits for its end, and fails the test if that takes more than a minute.
   Ran Finish();
   void Signal(int number) { process_->Signal(number); }
