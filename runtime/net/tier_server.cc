@@ -108,20 +108,11 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     Pump();
   }
 
-  /// Ends the stream without waiting for the peer to read. gRPC's context lives until OnDone, which
-  /// comes after Finish, which waits for the pin.
+  /// Ends the stream without waiting for the peer to read.
   void Cancel() {
-    {
-      std::lock_guard<std::mutex> lock(mu_);
-      if (finished_) return;
-      ++pins_;
-    }
+    if (!Pin()) return;
     context_->TryCancel();
-    {
-      std::lock_guard<std::mutex> lock(mu_);
-      --pins_;
-    }
-    Pump();
+    Unpin();
   }
 
   void OnReadDone(bool ok) override {
@@ -259,12 +250,33 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     state_->place[child_].reset();
   }
 
+  // From the alarm, for which nobody waits: the stream may be over and State gone.
   void HelloOverdue() {
+    if (!Pin()) return;
+    bool came;
     {
       std::lock_guard<std::mutex> lock(state_->mu);
-      if (child_ >= 0) return;
+      came = child_ >= 0;
     }
-    Close(absl::DeadlineExceededError("no hello"));
+    if (!came) Close(absl::DeadlineExceededError("no hello"));
+    Unpin();
+  }
+
+  // gRPC's context and State live until OnDone, which comes after Finish, which waits for the pins.
+  // Reactions need none: OnDone waits for them. False if it is too late.
+  bool Pin() {
+    std::lock_guard<std::mutex> lock(mu_);
+    if (finished_) return false;
+    ++pins_;
+    return true;
+  }
+
+  void Unpin() {
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      --pins_;
+    }
+    Pump();
   }
 
   void CutOff() {
@@ -320,7 +332,7 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   bool closing_ = false;
   bool flush_ = false;
   bool finished_ = false;  // Finish is or was called
-  int pins_ = 0;           // users of context_
+  int pins_ = 0;           // users of context_ and State outside of reactions
   absl::Status status_;
 };
 

@@ -57,8 +57,9 @@ class Children : public TierServer::Handler {
 // A parent that can be stopped and started again at the same port.
 class Parent {
  public:
-  explicit Parent(const NetworkPlan& plan, size_t max_pending = 8192)
-      : plan_(plan), max_pending_(max_pending) {
+  explicit Parent(const NetworkPlan& plan, size_t max_pending = 8192,
+                  absl::Duration hello_limit = absl::Seconds(10))
+      : plan_(plan), max_pending_(max_pending), hello_limit_(hello_limit) {
     Start("127.0.0.1:0");
   }
   ~Parent() { Stop(); }
@@ -68,6 +69,7 @@ class Parent {
     options.tier = 1;
     options.bundle_sha256 = kHash;
     options.max_pending = max_pending_;
+    options.hello_limit = hello_limit_;
     tier_ = std::make_unique<TierServer>(plan_, options, &children);
     auto listener = Listen(address, MaxUpBytes(plan_, 1, 0), {tier_->service()});
     ASSERT_TRUE(listener.ok()) << listener.status();
@@ -94,6 +96,7 @@ class Parent {
  private:
   const NetworkPlan& plan_;
   const size_t max_pending_;
+  const absl::Duration hello_limit_;
   std::string address_;
   std::unique_ptr<TierServer> tier_;
   std::unique_ptr<grpc::Server> server_;
@@ -305,6 +308,25 @@ TEST(TierServer, CutsOffAChildThatDoesNotRead) {
   }
   EXPECT_EQ(parent.tier()->counters().cut_off, 1u);
   EXPECT_TRUE(parent.children.waiter.WaitUntil([&] { return parent.children.here.empty(); }));
+}
+
+TEST(TierServer, EndsTheStreamOfWhoNeverSaysHello) {
+  const NetworkPlan plan = SmallNetwork('e');
+  Parent parent(plan, 8192, absl::Milliseconds(1));
+  const grpc::Status status = RawChild(parent.address()).End();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(status.error_message(), "no hello");
+}
+
+TEST(TierServer, MayEndWhileHellosAreOverdue) {
+  const NetworkPlan plan = SmallNetwork('e');
+  for (int i = 0; i < 100; ++i) {
+    Parent parent(plan, 8192, absl::Milliseconds(i % 5));
+    std::vector<std::unique_ptr<RawChild>> children;
+    for (int k = 0; k < 4; ++k) children.push_back(std::make_unique<RawChild>(parent.address()));
+    parent.Stop();
+    EXPECT_EQ(parent.children.joins, 0);
+  }
 }
 
 class Up : public TierClient::Handler {
