@@ -30,9 +30,8 @@ step "Installing what is missing"
 tools/install_dependencies.sh
 
 step "Building"
-cmake --preset release >out-configure.log 2>&1 || { cat out-configure.log; exit 1; }
 mkdir -p out/demo
-mv out-configure.log out/demo/configure.log
+cmake --preset release >out/demo/configure.log 2>&1 || { cat out/demo/configure.log; exit 1; }
 cmake --build --preset release --target ddnn-train ddnn-eval ddnn-device ddnn-edge ddnn-cloud ddnn-query ddnn-local
 
 # The bundle belongs to this network, this data and these cameras; anything else trains anew.
