@@ -112,6 +112,9 @@ absl::Status ExportFolder::Add(const v1::HardSample& sample) {
 
 absl::Status ExportFolder::Commit() {
   if (counts_.written == 0) {
+    if (counts_.without_pictures + counts_.other_size == 0) {
+      return absl::NotFoundError("nothing to export: the cloud has no such hard samples");
+    }
     return absl::NotFoundError(
         absl::StrCat("nothing to export: ", counts_.without_pictures,
                      " samples without pictures (devices send them with --share_pixels), ",

@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -18,7 +16,7 @@
 #include "runtime/torch/torch_engine.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
-#include "train/threads.h"
+#include "train/run_program.h"
 
 ABSL_FLAG(std::string, bundle, "", "the bundle, as ddnn-train wrote it");
 ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
@@ -134,15 +132,5 @@ absl::StatusOr<int> Main() {
 }  // namespace ddnn::train
 
 int main(int argc, char** argv) {
-  ddnn::train::WaitWithoutSpinning(argv);
-  absl::SetProgramUsageMessage(ddnn::train::kUsage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  absl::StatusOr<int> code =
-      rest.size() > 1
-          ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"))
-          : ddnn::train::Main();
-  if (code.ok()) return *code;
-  if (absl::IsCancelled(code.status())) return 130;
-  absl::FPrintF(stderr, "ddnn-eval: %s\n", code.status().message());
-  return 1;
+  return ddnn::train::RunProgram(argc, argv, "ddnn-eval", ddnn::train::kUsage, &ddnn::train::Main);
 }

@@ -7,7 +7,9 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace ddnn::train {
 namespace {
@@ -113,8 +115,14 @@ absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int t
 
 absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info) {
   const auto wrong = [&](const std::string& network, const std::string& data) {
+    std::string hint;
+    if (absl::StartsWith(info.spec, "folder:") && !absl::StrContains(info.spec, '?')) {
+      hint = absl::StrCat("; a folder is read as the network needs it with \"", info.spec,
+                          "?size=", ToString(plan.view_shape()), "&views=", plan.views(),
+                          "&classes=", absl::StrJoin(plan.spec().class_name(), ","), "\"");
+    }
     return absl::InvalidArgumentError(absl::StrCat("network ", plan.spec().name(), " has ", network,
-                                                   ", but ", info.spec, " has ", data));
+                                                   ", but ", info.spec, " has ", data, hint));
   };
   const Shape shape = plan.view_shape();
   const Shape found{info.channels, info.height, info.width};

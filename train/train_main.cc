@@ -10,15 +10,13 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
-#include "train/threads.h"
+#include "train/run_program.h"
 #include "train/train_bundle.h"
 
 ABSL_FLAG(std::string, network, "", "the network, models/*.textproto");
@@ -148,14 +146,5 @@ absl::StatusOr<int> Main() {
 }  // namespace ddnn::train
 
 int main(int argc, char** argv) {
-  ddnn::train::WaitWithoutSpinning(argv);
-  absl::SetProgramUsageMessage(ddnn::train::kUsage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  absl::StatusOr<int> code =
-      rest.size() > 1
-          ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"))
-          : ddnn::train::Main();
-  if (code.ok()) return *code;
-  absl::FPrintF(stderr, "ddnn-train: %s\n", code.status().message());
-  return 1;
+  return ddnn::train::RunProgram(argc, argv, "ddnn-train", ddnn::train::kUsage, &ddnn::train::Main);
 }

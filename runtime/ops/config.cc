@@ -54,7 +54,7 @@ constexpr Field kFields[] = {
     {"cache_bytes", kAll, "4194304", 0, 1e12, "features kept until they are asked for, bytes"},
     {"cache_ms", kAll, "10000", 0, kDay, "and how long"},
     {"max_samples", kAll, "1024", 0, kMillion, "samples under way at most; more are shed"},
-    {"threshold", kAll, "", 0, 1, "EXIT=ENTROPY: overrides the bundle's; repeatable"},
+    {"threshold", kAll, "", 0, 1, "EXIT=ENTROPY: overrides the bundle's, -1: never; repeatable"},
     {"max_batch", kE | kC, "16", 0, 4096, "samples in one forward pass at most"},
     {"threads", kE | kC, "1", 0, 1024, "threads of the engine"},
     {"store", kC, "", 0, 0, "SQLite file for hard samples; empty: none are kept"},

@@ -21,28 +21,12 @@
 #include "runtime/node/whole_network.h"
 #include "runtime/ops/records.h"
 #include "tests/support/random_network.h"
+#include "tests/support/shell.h"
 
 namespace ddnn {
 namespace {
 
 using ::testing::HasSubstr;
-
-struct Ended {
-  int code = -1;
-  std::string out;
-};
-
-// stdout of a shell command, and stderr too where it says so.
-Ended Shell(const std::string& command) {
-  Ended ended;
-  FILE* pipe = popen(command.c_str(), "r");
-  char buffer[4096];
-  size_t got;
-  while ((got = fread(buffer, 1, sizeof(buffer), pipe)) > 0) ended.out.append(buffer, got);
-  const int status = pclose(pipe);
-  ended.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return ended;
-}
 
 std::string Binary() { return absl::StrCat(std::getenv("DDNN_BIN_DIR"), "/ddnn-device"); }
 

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "datasets/pictures.h"
 #include "ddnn/v1/query.grpc.pb.h"
 #include "ddnn/v1/tier.grpc.pb.h"
 #include "tests/end_to_end/harness.h"
@@ -177,6 +178,18 @@ TEST_F(Refusing, DataOfOtherShapesIsRefusedByAllThatReadIt) {
   auto device = Command("ddnn-device", bundle_, items_);
   device.push_back("--view=3");
   EXPECT_THAT(Refused(device).errors, AllOf(HasSubstr(items_), HasSubstr("view 3")));
+}
+
+TEST_F(Refusing, AFolderOfFewerViewsIsRefusedWithTheSpecThatFits) {
+  for (int i = 0; i < 10; ++i) {
+    const std::string sample =
+        absl::StrCat(folder_ / "pictures/train/", i % 2 == 0 ? "bag/" : "coat/", i);
+    fs::create_directories(sample);
+    ASSERT_TRUE(WritePicture(sample + "/0.png", std::string(1024, 'x'), Shape{1, 32, 32}).ok());
+  }
+  const Ran ran = Refused(TrainCommand(SourcePath(kNetwork), "folder:" + folder_ / "pictures"));
+  EXPECT_THAT(ran.errors, HasSubstr("has 6 views"));
+  EXPECT_THAT(ran.errors, HasSubstr("pictures?size=1x32x32&views=6&classes=t-shirt,trouser,"));
 }
 
 TEST_F(Refusing, AnEmptyDataFolderIsRefusedByAllThatReadIt) {

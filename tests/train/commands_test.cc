@@ -64,7 +64,7 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
   ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
   std::ofstream(folder_ + "/file") << "x";
-  ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network, "is a file");
+  ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network, "expected a bundle");
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
 }
 
