@@ -223,6 +223,12 @@ TEST(Absence, IsNotReportedOfASampleTheParentWasTold) {
   EXPECT_THAT(Of<SendAbsent>(device.Pass(absl::Seconds(2))), IsEmpty());
 }
 
+TEST(Absence, IsReportedOnceOnly) {
+  OneNode device(SmallNetwork('e'), 0);
+  EXPECT_THAT(Of<SendAbsent>(device.Absent(0, kOne)), SizeIs(1));
+  EXPECT_THAT(Of<SendAbsent>(device.Pass(absl::Seconds(2))), IsEmpty());
+}
+
 TEST(Absence, IsNotReportedWhereNoSiblingWaits) {
   OneNode device(SmallNetwork('b'), 0);
   device.Features(0, kOne);

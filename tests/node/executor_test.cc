@@ -158,7 +158,7 @@ TEST_F(ExecutorTest, RefusesWhatItsQueueHasNoRoomFor) {
 }
 
 TEST_F(ExecutorTest, HasRoomForOneAtLeast) {
-  auto executor = Make(-5, 0);
+  auto executor = Make(0, 0);
   Gate gate(executor.get());
   EXPECT_TRUE(Submit(executor.get(), "a").ok());
   gate.Open();

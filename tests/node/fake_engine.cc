@@ -30,6 +30,7 @@ class FakeEngine : public Engine {
         salt_(14695981039346656037u + tier * 1000 + index) {}
 
   absl::StatusOr<std::vector<SectionOutput>> Run(absl::Span<const SectionInput> batch) override {
+    if (batch.empty()) return absl::InvalidArgumentError("an empty batch");
     std::vector<SectionOutput> outputs;
     for (const SectionInput& input : batch) {
       const size_t size = pixels_ ? input.pixels.size() : input.values.size();

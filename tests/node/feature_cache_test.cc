@@ -120,8 +120,8 @@ TEST(FeatureCache, ExpiresOnlyTheOld) {
   EXPECT_EQ(cache.NextExpiry(), kStart + absl::Milliseconds(1500));
 }
 
-TEST(FeatureCache, ForgetsTheOldBeforeItEvictsTheYoung) {
-  FeatureCache cache(4, absl::Seconds(1));
+TEST(FeatureCache, ForgetsTheOldWhenItTakesTheNew) {
+  FeatureCache cache(10, absl::Seconds(1));
   cache.Put(kA, Features(4), kStart);
   cache.Put(kB, Features(1), kStart + absl::Seconds(1));
   EXPECT_EQ(cache.bytes(), 1u);

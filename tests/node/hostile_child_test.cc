@@ -130,7 +130,7 @@ TEST(HostileChild, ThatSendsScoresNobodyDecidesOnIsRefused) {
 
 TEST(HostileChild, WithPixelsOfAnothersViewIsRefused) {
   OneNode edge(SmallNetwork('e'), 1);
-  for (int view : {-1, 0, 2, 3, 63, 64, 1 << 30}) {
+  for (int view : {-63, -1, 0, 2, 3, 63, 64, 65, 1 << 30}) {
     EXPECT_THAT(Refusal(&edge).Pixels(1, view, std::string(16, 'p')), HasSubstr("views 0x2"));
   }
 }
@@ -200,6 +200,18 @@ TEST(HostileChild, ThatSpeaksAfterItWasAbsentStaysAbsent) {
   edge.Scores(0, kOne, SureScores(1));
   edge.Scores(1, kOne, SureScores(1));
   const auto gives = Of<GiveAnswer>(edge.Scores(2, kOne, SureScores(1)));
+  ASSERT_THAT(gives, SizeIs(1));
+  EXPECT_EQ(gives[0].answer.presence, 0b110u);
+}
+
+TEST(HostileChild, ThatSendsFeaturesAfterItWasAbsentStaysAbsent) {
+  OneNode cloud(SmallNetwork('a'), 1);
+  cloud.Absent(0, kOne);
+  cloud.Features(0, kOne);
+  EXPECT_EQ(cloud.counters().late_messages, 1u);
+  cloud.Features(1, kOne);
+  cloud.Features(2, kOne);
+  const auto gives = Of<GiveAnswer>(cloud.Section(kOne, SureScores(0)));
   ASSERT_THAT(gives, SizeIs(1));
   EXPECT_EQ(gives[0].answer.presence, 0b110u);
 }

@@ -59,6 +59,7 @@ TEST(ParentLoss, AnswersDegradedWhenItsOwnExitIsUnsure) {
   ASSERT_THAT(gives, SizeIs(1));
   EXPECT_TRUE(gives[0].answer.degraded);
   EXPECT_EQ(gives[0].answer.exit, 1);
+  EXPECT_FALSE(gives[0].answer.hard);  // only the root can say so
   EXPECT_THAT(Of<SendFeatures>(actions), IsEmpty());
   EXPECT_EQ(edge.counters().degraded, 1u);
 }

@@ -46,6 +46,17 @@ TEST(SectionIo, ScoresAreJoinedWhereTheExitIsDecided) {
   EXPECT_TRUE(JoinsScoresByLayer(plan, 2));
 }
 
+TEST(SectionIo, TheRootHandsNothingOnAndRunsItsExitAtLeast) {
+  int without_layers = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const NetworkPlan plan = RandomNetwork(seed);
+    without_layers += plan.spec().tier(plan.root_tier()).layer_size() == 0;
+    EXPECT_FALSE(HandsOn(plan, plan.root_tier())) << seed;
+    EXPECT_TRUE(RunsSection(plan, plan.root_tier())) << seed;
+  }
+  EXPECT_GT(without_layers, 0);
+}
+
 TEST(SectionIo, WhatIsHandedOnUnpacksToWhatWasJoined) {
   const NetworkPlan plan = SmallNetwork('c');
   const ValueType& type = plan.node(1, 0).features;
