@@ -38,7 +38,7 @@ and overall, which share each exit takes, the bytes by the paper's formula, and 
   ddnn-eval --bundle out/six --data six-cameras:fashion-mnist --missing 0,3 --threshold edge=0.4
   ddnn-eval --bundle out/six --data six-cameras:fashion-mnist --json -
 
-Accuracy of an exit: as if every sample had stopped there.)";
+Accuracy of an exit: of the samples that stop there, and what it would be if all did.)";
 
 absl::StatusOr<uint64_t> Missing(const NetworkPlan& plan) {
   uint64_t missing = 0;
@@ -109,7 +109,8 @@ absl::StatusOr<int> Main() {
   const absl::StatusOr<SampleStore> samples = Load(*bundle, options.stop);
   if (!samples.ok()) return samples.status();
 
-  SetTorchThreads(static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)));
+  options.threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  SetTorchThreads(1);  // each of these threads runs the network on samples of its own
   const absl::StatusOr<v1::RunSummary> summary = Evaluate(
       *bundle, CreateTorchEngine, *samples, absl::GetFlag(FLAGS_data), *thresholds, options);
   if (!summary.ok()) return summary.status();

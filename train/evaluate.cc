@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -54,10 +55,10 @@ void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
   }
 }
 
-}  // namespace
-
-absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore& samples,
-                                        uint64_t missing, const std::atomic<bool>* stop) {
+// The samples from `next` to `end`.
+absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore& samples,
+                                        int64_t next, int64_t end, uint64_t missing,
+                                        const std::atomic<bool>* stop) {
   const size_t exits = network->plan().exits().size();
   ExitRecords records;
   records.entropy.resize(exits);
@@ -66,11 +67,11 @@ absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore
   records.view_right.resize(samples.views);
   std::vector<WholeInput> batch;
   std::vector<int64_t> indices;
-  for (int64_t next = 0; next < samples.size();) {
+  while (next < end) {
     if (stop != nullptr && *stop) return absl::CancelledError("interrupted");
     batch.clear();
     indices.clear();
-    for (; next < samples.size() && static_cast<int64_t>(batch.size()) < kBatch; ++next) {
+    for (; next < end && static_cast<int64_t>(batch.size()) < kBatch; ++next) {
       const uint64_t presence = samples.presence[next] & ~missing;
       if (presence == 0) continue;
       batch.push_back(samples.Input(next, presence));
@@ -90,6 +91,52 @@ absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore
     records.samples += static_cast<int64_t>(batch.size());
   }
   return records;
+}
+
+template <typename T>
+void Append(const std::vector<T>& from, std::vector<T>* to) {
+  to->insert(to->end(), from.begin(), from.end());
+}
+
+void Append(const ExitRecords& part, ExitRecords* whole) {
+  whole->samples += part.samples;
+  for (size_t e = 0; e < part.entropy.size(); ++e) {
+    Append(part.entropy[e], &whole->entropy[e]);
+    Append(part.right[e], &whole->right[e]);
+  }
+  for (size_t v = 0; v < part.view_seen.size(); ++v) {
+    whole->view_seen[v] += part.view_seen[v];
+    whole->view_right[v] += part.view_right[v];
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
+                                        const SampleStore& samples, uint64_t missing, int threads,
+                                        const std::atomic<bool>* stop) {
+  // Whole batches, so that the same samples are run together however many threads there are.
+  const int64_t batches = (samples.size() + kBatch - 1) / kBatch;
+  const int64_t workers = std::clamp<int64_t>(batches, 1, std::max(threads, 1));
+  std::vector<absl::StatusOr<ExitRecords>> parts(workers, absl::UnknownError("did not run"));
+  const auto work = [&](int64_t worker) {
+    const auto network = WholeNetwork::Create(bundle, factory);
+    parts[worker] =
+        network.ok()
+            ? RecordRange(network->get(), samples, batches * worker / workers * kBatch,
+                          std::min(samples.size(), batches * (worker + 1) / workers * kBatch),
+                          missing, stop)
+            : network.status();
+  };
+  std::vector<std::thread> others;
+  for (int64_t worker = 1; worker < workers; ++worker) others.emplace_back(work, worker);
+  work(0);
+  for (std::thread& other : others) other.join();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].ok()) return parts[i].status();
+    if (i > 0) Append(*parts[i], &*parts[0]);
+  }
+  return *std::move(parts[0]);
 }
 
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
@@ -124,10 +171,8 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
                                         absl::Span<const float> thresholds,
                                         const EvaluateOptions& options) {
   const NetworkPlan& plan = bundle.plan;
-  absl::StatusOr<std::unique_ptr<WholeNetwork>> network = WholeNetwork::Create(bundle, factory);
-  if (!network.ok()) return network.status();
   absl::StatusOr<ExitRecords> records =
-      RecordExits(network->get(), samples, options.missing, options.stop);
+      RecordExits(bundle, factory, samples, options.missing, options.threads, options.stop);
   if (!records.ok()) return records.status();
   const Operation operation = Operate(plan, *records, thresholds);
 
@@ -155,7 +200,8 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
   if (options.sweep) AddSweep(plan, *records, thresholds, &summary);
   for (int v = 0; options.each_missing && v < plan.views(); ++v) {
     absl::StatusOr<ExitRecords> without =
-        RecordExits(network->get(), samples, options.missing | uint64_t{1} << v, options.stop);
+        RecordExits(bundle, factory, samples, options.missing | uint64_t{1} << v, options.threads,
+                    options.stop);
     if (!without.ok()) return without.status();
     summary.add_missing_view_accuracy(Operate(plan, *without, thresholds).accuracy);
   }

@@ -24,9 +24,10 @@ struct ExitRecords {
   std::vector<int64_t> view_seen, view_right;  ///< [V]; all zero where devices have no exit
 };
 
-/// Runs the network on all samples, with the views in `missing` lost. CANCELLED once *stop is true.
-absl::StatusOr<ExitRecords> RecordExits(WholeNetwork* network, const SampleStore& samples,
-                                        uint64_t missing = 0,
+/// Runs the network on all samples, with the views in `missing` lost, each of `threads` threads on
+/// a part of them (LibTorch's own are best set to one). CANCELLED once *stop is true.
+absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
+                                        const SampleStore& samples, uint64_t missing, int threads,
                                         const std::atomic<bool>* stop = nullptr);
 
 /// What thresholds make of recorded exits.
@@ -46,6 +47,7 @@ struct EvaluateOptions {
   uint64_t missing = 0;      ///< these views are lost for all samples
   bool each_missing = true;  ///< also lose each view in turn (V more runs)
   bool sweep = true;
+  int threads = 1;
   const std::atomic<bool>* stop = nullptr;
 };
 

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "train/threads.h"
+#include "train/tune_process.h"
 
 namespace ddnn::train {
 
@@ -18,7 +18,7 @@ namespace ddnn::train {
 /// that `work` wants, 130 when it was cancelled, or 1 after its error was told on stderr.
 inline int RunProgram(int argc, char** argv, const std::string& name, const char* usage,
                       absl::StatusOr<int> (*work)()) {
-  WaitWithoutSpinning(argv);
+  TuneProcess(argv);
   absl::SetProgramUsageMessage(usage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   const absl::StatusOr<int> code =

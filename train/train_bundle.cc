@@ -1,5 +1,6 @@
 #include "train/train_bundle.h"
 
+#include <ATen/Parallel.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -85,16 +86,16 @@ v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
 }
 
 absl::StatusOr<ThresholdChoice> Calibrate(const NetworkPlan& plan, const Trained& trained,
-                                          const SampleStore& calibration, EngineFactory engine) {
+                                          const SampleStore& calibration, EngineFactory engine,
+                                          int threads) {
   Bundle bundle{{}, plan, "", std::vector<float>(plan.exits().size(), 0.0f), {}};
   for (const v1::Section& section : trained.sections) {
     absl::StatusOr<int> tier = plan.FindTier(section.tier());
     if (!tier.ok()) return tier.status();
     bundle.sections[{*tier, section.node()}] = section;
   }
-  absl::StatusOr<std::unique_ptr<WholeNetwork>> network = WholeNetwork::Create(bundle, engine);
-  if (!network.ok()) return network.status();
-  absl::StatusOr<ExitRecords> records = RecordExits(network->get(), calibration);
+  absl::StatusOr<ExitRecords> records =
+      RecordExits(bundle, engine, calibration, /*missing=*/0, threads);
   if (!records.ok()) return records.status();
   const v1::Training& training = plan.spec().training();
   return ChooseThresholds(
@@ -133,7 +134,10 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
     if (!trained.ok()) return trained.status();
     result.trained = *std::move(trained);
   }
-  absl::StatusOr<ThresholdChoice> choice = Calibrate(plan, result.trained, *calibration, engine);
+  // From here on each thread runs the network on samples of its own.
+  at::set_num_threads(1);
+  absl::StatusOr<ThresholdChoice> choice =
+      Calibrate(plan, result.trained, *calibration, engine, options.threads);
   if (!choice.ok()) return choice.status();
   const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *choice);
 
@@ -146,8 +150,10 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   if (!bundle.ok()) return bundle.status();
   absl::StatusOr<SampleStore> test = LoadSplit(dataset, Split::kTest, options.threads);
   if (!test.ok()) return test.status();
+  EvaluateOptions evaluate;
+  evaluate.threads = options.threads;
   absl::StatusOr<v1::RunSummary> summary =
-      Evaluate(*bundle, engine, *test, data, bundle->thresholds, EvaluateOptions());
+      Evaluate(*bundle, engine, *test, data, bundle->thresholds, evaluate);
   if (!summary.ok()) return summary.status();
   absl::StatusOr<std::string> json = ToJson(*summary);
   if (!json.ok()) return json.status();
