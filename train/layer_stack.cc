@@ -1,6 +1,7 @@
 #include "train/layer_stack.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <string>
