@@ -210,6 +210,18 @@ std::vector<at::Tensor> DdnnModule::parameters() const {
   return all;
 }
 
+std::vector<at::Tensor> DdnnModule::binary_weights() const {
+  std::vector<at::Tensor> all;
+  for (const TierModule& tier : tiers_) {
+    for (const Group& group : tier.groups) {
+      for (const LayerStack* stack : {&group.body, &group.head}) {
+        for (const at::Tensor& t : stack->binary_weights()) all.push_back(t);
+      }
+    }
+  }
+  return all;
+}
+
 void DdnnModule::ClipBinaryWeights() {
   for (TierModule& tier : tiers_) {
     for (Group& group : tier.groups) {
@@ -242,12 +254,15 @@ std::vector<v1::Section> DdnnModule::Export() const {
 }
 
 at::Tensor JointLoss(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
-                     const at::Tensor& labels, const at::Tensor& view_labels) {
+                     const at::Tensor& labels, const at::Tensor& view_labels,
+                     std::vector<at::Tensor>* exit_losses) {
   at::Tensor loss = at::zeros({}, exits.back().scores.options());
   for (size_t e = 0; e < exits.size(); ++e) {
     const ExitPlan& exit = plan.exits()[e];
     const ExitBatch& batch = exits[e];
-    loss = loss + exit.weight * CrossEntropy(batch.scores, labels, batch.mask);
+    const at::Tensor joined = CrossEntropy(batch.scores, labels, batch.mask);
+    if (exit_losses != nullptr) exit_losses->push_back(joined.detach());
+    loss = loss + exit.weight * joined;
     const int64_t nodes = batch.node_scores.size(1);
     if (nodes == 1 || exit.each_weight == 0) continue;
     const std::vector<at::Tensor> scores = batch.node_scores.unbind(1);

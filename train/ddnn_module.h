@@ -38,6 +38,8 @@ class DdnnModule {
   void set_training(bool training) { training_ = training; }
   void To(const c10::Device& device);
   std::vector<at::Tensor> parameters() const;
+  /// Those of the parameters of which the network only uses the sign.
+  std::vector<at::Tensor> binary_weights() const;
   void ClipBinaryWeights();
 
   /// One section per node, tier by tier.
@@ -78,8 +80,11 @@ class DdnnModule {
 ///
 /// \param labels       int64 [B], of the samples
 /// \param view_labels  int64 [B, V]
+/// \param exit_losses  unless null: the cross entropy of each exit's joined scores, unweighted and
+///                     without gradient, is put there.
 at::Tensor JointLoss(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
-                     const at::Tensor& labels, const at::Tensor& view_labels);
+                     const at::Tensor& labels, const at::Tensor& view_labels,
+                     std::vector<at::Tensor>* exit_losses = nullptr);
 
 /// How many samples an exit counts, and how many of these it got right: {counted, right}.
 std::pair<int64_t, int64_t> CountRight(const NetworkPlan& plan, const ExitBatch& exit,

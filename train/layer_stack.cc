@@ -239,6 +239,14 @@ std::vector<at::Tensor> LayerStack::parameters() const {
   return all;
 }
 
+std::vector<at::Tensor> LayerStack::binary_weights() const {
+  std::vector<at::Tensor> all;
+  for (const Step& step : steps_) {
+    if (step.binary) all.push_back(step.weight);
+  }
+  return all;
+}
+
 void LayerStack::ClipBinaryWeights() {
   at::NoGradGuard no_grad;
   for (Step& step : steps_) {

@@ -26,6 +26,8 @@ class LayerStack {
 
   /// Everything the optimiser moves; all leaves.
   std::vector<at::Tensor> parameters() const;
+  /// Those of them of which only the sign is used.
+  std::vector<at::Tensor> binary_weights() const;
   /// Back into [-1, 1]: beyond that a binary weight's gradient is cut off for good.
   void ClipBinaryWeights();
   void To(const c10::Device& device);

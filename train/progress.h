@@ -13,11 +13,18 @@ namespace ddnn::train {
 struct ProgressReport {
   int epoch = 0, epochs = 0;               ///< epoch counts from 1
   int64_t samples = 0, epoch_samples = 0;  ///< done in this epoch, and its length
+  int64_t step = 0;                        ///< done in the whole training
   double loss = 0;                         ///< mean over this epoch so far
+  double learning_rate = 0;                ///< of the last step
+  /// Changes of sign in this epoch so far, and how many binary weights there are.
+  int64_t flipped = 0, binary_weights = 0;
   std::vector<std::string> exit_names;
-  std::vector<double> exit_accuracy;  ///< so far in this epoch, training samples
+  /// So far in this epoch, training samples. The losses have no weights.
+  std::vector<double> exit_loss, exit_accuracy;
   /// At the end of an epoch: of each exit on the calibration split; else empty.
-  std::vector<double> calibration_accuracy;
+  std::vector<double> calibration_loss, calibration_accuracy;
+  /// Likewise: the share that each exit would take if all thresholds were 0.5.
+  std::vector<double> calibration_stopped_at_half;
   bool best = false;  ///< at the end of an epoch: the best so far
 };
 

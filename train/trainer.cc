@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "train/ddnn_module.h"
+#include "train/epoch_record.h"
 
 namespace ddnn::train {
 namespace {
@@ -81,31 +82,20 @@ class Random {
   std::mt19937_64 engine_;
 };
 
-std::vector<double> CalibrationAccuracy(DdnnModule* module, const SampleStore& store,
-                                        const c10::Device& device) {
+void Calibrate(DdnnModule* module, const SampleStore& store, const c10::Device& device,
+               v1::EpochRecord* record) {
   at::NoGradGuard no_grad;
-  const NetworkPlan& plan = module->plan();
   module->set_training(false);
-  std::vector<int64_t> counted(plan.exits().size()), right(plan.exits().size());
   for (int64_t begin = 0; begin < store.size(); begin += kEvaluationBatch) {
     std::vector<int64_t> indices(std::min(kEvaluationBatch, store.size() - begin));
     std::iota(indices.begin(), indices.end(), begin);
     std::vector<uint64_t> presence(store.presence.begin() + begin,
                                    store.presence.begin() + begin + indices.size());
-    const Batch batch = Gather(store, indices, presence, plan, device);
-    const std::vector<ExitBatch> exits = module->Forward(batch.pixels, batch.presence);
-    for (size_t e = 0; e < exits.size(); ++e) {
-      const auto [n, r] = CountRight(plan, exits[e], batch.labels);
-      counted[e] += n;
-      right[e] += r;
-    }
+    const Batch batch = Gather(store, indices, presence, module->plan(), device);
+    AddCalibrationBatch(module->plan(), module->Forward(batch.pixels, batch.presence), batch.labels,
+                        batch.view_labels, record);
   }
   module->set_training(true);
-  std::vector<double> accuracy;
-  for (size_t e = 0; e < counted.size(); ++e) {
-    accuracy.push_back(counted[e] > 0 ? static_cast<double>(right[e]) / counted[e] : 0);
-  }
-  return accuracy;
 }
 
 class Run {
@@ -121,6 +111,7 @@ class Run {
         device_(options.cuda ? at::kCUDA : at::kCPU),
         module_(plan) {
     module_.To(device_);
+    flips_ = std::make_unique<SignFlips>(module_.binary_weights());
     optimizer_ = std::make_unique<torch::optim::Adam>(
         module_.parameters(), torch::optim::AdamOptions(options.learning_rate));
     const int64_t size = train.size();
@@ -133,17 +124,15 @@ class Run {
     Trained trained;
     double best = -1;
     for (int epoch = 1; epoch <= options_.epochs; ++epoch) {
-      ProgressReport report;
-      report.epoch = epoch;
-      report.epochs = options_.epochs;
-      report.epoch_samples = per_epoch_;
-      for (const ExitPlan& exit : plan_.exits()) report.exit_names.push_back(exit.name);
-      if (absl::Status status = Epoch(&report); !status.ok()) {
+      record_ = NewEpochRecord(plan_, epoch);
+      record_.set_binary_weights(flips_->weights());
+      if (absl::Status status = Epoch(); !status.ok()) {
         if (!absl::IsCancelled(status) || epoch == 1) return status;
         trained.interrupted = true;
         return trained;
       }
-      report.calibration_accuracy = CalibrationAccuracy(&module_, calibration_, device_);
+      Calibrate(&module_, calibration_, device_, &record_);
+      ProgressReport report = Report();
       const double mean = std::accumulate(report.calibration_accuracy.begin(),
                                           report.calibration_accuracy.end(), 0.0);
       report.best = mean > best;
@@ -153,6 +142,8 @@ class Run {
         trained.sections = module_.Export();
       }
       trained.epochs = epoch;
+      record_.set_best(report.best);
+      *trained.history.add_epoch() = record_;
       progress_->OnEpoch(report, absl::Now());
     }
     return trained;
@@ -161,41 +152,40 @@ class Run {
  private:
   bool stopped() const { return options_.stop != nullptr && *options_.stop; }
 
-  absl::Status Epoch(ProgressReport* report) {
+  ProgressReport Report() const {
+    ProgressReport report = ReportOf(record_);
+    report.epochs = options_.epochs;
+    report.epoch_samples = per_epoch_;
+    report.step = step_;
+    return report;
+  }
+
+  absl::Status Epoch() {
     random_.Shuffle(&order_);
-    double loss_sum = 0;
-    std::vector<int64_t> counted(plan_.exits().size()), right(plan_.exits().size());
     for (int64_t begin = 0; begin < per_epoch_; begin += options_.batch) {
       if (stopped()) return absl::CancelledError("interrupted");
-      if (begin == 0) progress_->OnBatch(*report, absl::Now());
+      if (begin == 0) progress_->OnBatch(Report(), absl::Now());
       const int64_t count = std::min<int64_t>(options_.batch, per_epoch_ - begin);
       const Batch batch = Draw(begin, count);
-      SetLearningRate((report->epoch - 1 + static_cast<double>(begin) / per_epoch_) /
+      SetLearningRate((record_.epoch() - 1 + static_cast<double>(begin) / per_epoch_) /
                       options_.epochs);
       optimizer_->zero_grad();
       const std::vector<ExitBatch> exits = module_.Forward(batch.pixels, batch.presence);
-      const at::Tensor loss = JointLoss(plan_, exits, batch.labels, batch.view_labels);
+      std::vector<at::Tensor> losses;
+      const at::Tensor loss = JointLoss(plan_, exits, batch.labels, batch.view_labels, &losses);
       const double value = loss.item<double>();
       if (!std::isfinite(value)) {
-        return absl::InternalError(absl::StrCat("the loss is ", value, " in epoch ", report->epoch,
-                                                ": lower --learning_rate"));
+        return absl::InternalError(absl::StrCat("the loss is ", value, " in epoch ",
+                                                record_.epoch(), ": lower --learning_rate"));
       }
       loss.backward();
       optimizer_->step();
       module_.ClipBinaryWeights();
 
-      loss_sum += value * count;
-      report->samples = begin + count;
-      report->loss = loss_sum / report->samples;
-      report->exit_accuracy.clear();
-      at::NoGradGuard no_grad;
-      for (size_t e = 0; e < exits.size(); ++e) {
-        const auto [n, r] = CountRight(plan_, exits[e], batch.labels);
-        counted[e] += n;
-        right[e] += r;
-        report->exit_accuracy.push_back(counted[e] > 0 ? double(right[e]) / counted[e] : 0);
-      }
-      progress_->OnBatch(*report, absl::Now());
+      ++step_;
+      AddTrainingBatch(plan_, exits, batch.labels, value, losses, &record_);
+      record_.set_flipped(record_.flipped() + flips_->Count());
+      progress_->OnBatch(Report(), absl::Now());
     }
     return absl::OkStatus();
   }
@@ -211,6 +201,7 @@ class Run {
 
   void SetLearningRate(double done) {
     const double rate = options_.learning_rate * 0.5 * (1 + std::cos(kPi * done));
+    record_.set_learning_rate(rate);
     for (auto& group : optimizer_->param_groups()) {
       static_cast<torch::optim::AdamOptions&>(group.options()).lr(rate);
     }
@@ -225,7 +216,9 @@ class Run {
   c10::Device device_;
   DdnnModule module_;
   std::unique_ptr<torch::optim::Adam> optimizer_;
-  int64_t per_epoch_ = 0;
+  std::unique_ptr<SignFlips> flips_;
+  v1::EpochRecord record_;  // of the epoch that runs
+  int64_t per_epoch_ = 0, step_ = 0;
   std::vector<int64_t> order_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "ddnn/v1/bundle.pb.h"
+#include "ddnn/v1/history.pb.h"
 #include "models/network_plan.h"
 #include "train/progress.h"
 #include "train/sample_store.h"
@@ -30,6 +31,7 @@ struct Trained {
   int best_epoch = 0;                 ///< counts from 1
   int epochs = 0;                     ///< completed
   bool interrupted = false;
+  v1::TrainingHistory history;  ///< of all epochs completed
 };
 
 /// Whether this LibTorch can compute on a GPU here.
