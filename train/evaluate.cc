@@ -198,7 +198,7 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
   summary.set_payload_bytes_per_view_sample(operation.payload_bytes);
   summary.set_raw_bytes_per_view_sample(plan.view_shape().size());
   if (options.sweep) AddSweep(plan, *records, thresholds, &summary);
-  for (int v = 0; options.each_missing && v < plan.views(); ++v) {
+  for (int v = 0; options.each_missing && plan.views() > 1 && v < plan.views(); ++v) {
     absl::StatusOr<ExitRecords> without =
         RecordExits(bundle, factory, samples, options.missing | uint64_t{1} << v, options.threads,
                     options.stop);

@@ -45,7 +45,7 @@ double ExitAccuracy(const ExitRecords& records, int exit);
 
 struct EvaluateOptions {
   uint64_t missing = 0;      ///< these views are lost for all samples
-  bool each_missing = true;  ///< also lose each view in turn (V more runs)
+  bool each_missing = true;  ///< also lose each view in turn (V more runs); never the only one
   bool sweep = true;
   int threads = 1;
   const std::atomic<bool>* stop = nullptr;

@@ -84,6 +84,18 @@ TEST_F(EvaluateTest, LosingAViewIsTheSameAsMissingIt) {
   }
 }
 
+TEST_F(EvaluateTest, DoesNotLoseTheOnlyView) {
+  std::string spec = TinySpec();
+  const size_t views = spec.find("views: 3");
+  ASSERT_NE(views, std::string::npos);
+  plan_ = PlanOf(spec.replace(views, 8, "views: 1"));
+  samples_ = *LoadSplit(ToyDataset(plan_), Split::kTest, 1);
+  *bundle_ = RandomBundle(plan_, 0.9f, &random_);
+  const v1::RunSummary summary = Run({0.9f, 1});
+  EXPECT_EQ(summary.single_view_accuracy_size(), 1);
+  EXPECT_EQ(summary.missing_view_accuracy_size(), 0);
+}
+
 TEST_F(EvaluateTest, LeavesOutSamplesOfWhichNoViewIsLeft) {
   int left = 0;
   for (uint64_t presence : samples_.presence) left += (presence & 1) != 0;
