@@ -1,6 +1,7 @@
 #include "train/epoch_record.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <utility>
