@@ -1,6 +1,7 @@
 #include "train/ddnn_module.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/optim/adam.h>
 
