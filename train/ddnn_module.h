@@ -40,6 +40,9 @@ class DdnnModule {
   std::vector<at::Tensor> parameters() const;
   /// Those of the parameters of which the network only uses the sign.
   std::vector<at::Tensor> binary_weights() const;
+  /// Everything that training changes, in an order that the plan alone decides: copied into a
+  /// module of the same plan it makes that one the same.
+  std::vector<StateTensor> state() const;
   void ClipBinaryWeights();
 
   /// One section per node, tier by tier.

@@ -17,6 +17,8 @@ inline const std::atomic<bool>* CatchInterrupts() {
   action.sa_flags = SA_RESETHAND;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A limit on file sizes is to be an error of the write, as a full disk is.
+  signal(SIGXFSZ, SIG_IGN);
   return &g_interrupted;
 }
 

@@ -3,10 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "ddnn/v1/bundle.pb.h"
 #include "models/network_plan.h"
+#include "train/module_state.h"
 #include "train/ops.h"
 
 namespace ddnn::train {
@@ -28,6 +30,8 @@ class LayerStack {
   std::vector<at::Tensor> parameters() const;
   /// Those of them of which only the sign is used.
   std::vector<at::Tensor> binary_weights() const;
+  /// All that training changes, in an order that the layers alone decide. See module_state.h.
+  void AppendState(const std::string& name, std::vector<StateTensor>* state) const;
   /// Back into [-1, 1]: beyond that a binary weight's gradient is cut off for good.
   void ClipBinaryWeights();
   void To(const c10::Device& device);

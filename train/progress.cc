@@ -19,6 +19,11 @@ std::string Accuracies(const std::vector<std::string>& names, const std::vector<
   return text;
 }
 
+// Samples of the whole run that are done.
+double Behind(const ProgressReport& report) {
+  return static_cast<double>(report.epoch - 1) * report.epoch_samples + report.samples;
+}
+
 std::string Bar(double done) {
   const int full = std::clamp(static_cast<int>(done * kBarWidth), 0, kBarWidth);
   return absl::StrCat("[", std::string(full, '#'), std::string(kBarWidth - full, '.'), "]");
@@ -30,16 +35,19 @@ Progress::Progress(std::FILE* out, bool terminal) : out_(out), terminal_(termina
 
 std::string Progress::Speed(const ProgressReport& report, absl::Time now) {
   const double seconds = absl::ToDoubleSeconds(now - start_);
-  const double done = static_cast<double>(report.epoch - 1) * report.epoch_samples + report.samples;
+  const double behind = Behind(report), done = behind - start_behind_;
   if (seconds <= 0 || done <= 0) return "";
   const double left =
-      seconds * (static_cast<double>(report.epochs) * report.epoch_samples - done) / done;
+      seconds * (static_cast<double>(report.epochs) * report.epoch_samples - behind) / done;
   const int total = static_cast<int>(left + 0.5);
   return absl::StrFormat("  %.0f samples/s  %d:%02d left", done / seconds, total / 60, total % 60);
 }
 
 void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
-  if (start_ == absl::InfinitePast()) start_ = now;
+  if (start_ == absl::InfinitePast()) {
+    start_ = now;
+    start_behind_ = Behind(report);
+  }
   if (out_ == nullptr || !terminal_ || now - drawn_ < kDrawEvery) return;
   drawn_ = now;
   const double done =

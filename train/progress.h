@@ -33,11 +33,12 @@ class Progress {
  public:
   /// \param out  not owned; nothing is printed when null.
   Progress(std::FILE* out, bool terminal);
+  virtual ~Progress() = default;
 
   /// A batch is done; draws at most ten times a second.
-  void OnBatch(const ProgressReport& report, absl::Time now);
+  virtual void OnBatch(const ProgressReport& report, absl::Time now);
   /// An epoch is done.
-  void OnEpoch(const ProgressReport& report, absl::Time now);
+  virtual void OnEpoch(const ProgressReport& report, absl::Time now);
 
  private:
   std::string Speed(const ProgressReport& report, absl::Time now);
@@ -45,6 +46,7 @@ class Progress {
   std::FILE* out_;
   bool terminal_;
   absl::Time start_ = absl::InfinitePast(), drawn_ = absl::InfinitePast();
+  double start_behind_ = 0;  ///< samples that were done at start_: a resumed run has some
 };
 
 }  // namespace ddnn::train

@@ -113,6 +113,25 @@ absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int t
   return LoadSamples(dataset, split, indices, threads, stop);
 }
 
+uint64_t Fingerprint(const SampleStore& samples) {
+  uint64_t hash = 0;
+  const auto add = [&hash](const void* data, size_t bytes) {
+    const char* from = static_cast<const char*>(data);
+    for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
+      uint64_t word = 0;
+      std::memcpy(&word, from + i, std::min(sizeof word, bytes - i));
+      hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+      hash ^= hash >> 32;
+    }
+    hash = (hash ^ bytes) * 0x9e3779b97f4a7c15u;
+  };
+  add(samples.pixels.data(), samples.pixels.size());
+  add(samples.presence.data(), samples.presence.size() * sizeof samples.presence[0]);
+  add(samples.labels.data(), samples.labels.size() * sizeof samples.labels[0]);
+  add(samples.view_labels.data(), samples.view_labels.size() * sizeof samples.view_labels[0]);
+  return hash;
+}
+
 absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info) {
   const auto wrong = [&](const std::string& network, const std::string& data) {
     std::string hint;

@@ -39,6 +39,9 @@ absl::StatusOr<SampleStore> LoadSamples(const Dataset& dataset, Split split,
 absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int threads,
                                       const std::atomic<bool>* stop = nullptr);
 
+/// A hash of everything in a store, to tell other data from the same: not against attacks.
+uint64_t Fingerprint(const SampleStore& samples);
+
 /// That a dataset has the views, shape and classes a network expects. INVALID_ARGUMENT says what
 /// the network has and what the data has. With one class name missing or different it names it.
 absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info);

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/core/bundle.h"
+#include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/thresholds.h"
 
@@ -43,6 +44,24 @@ absl::Status CheckSplits(const Dataset& dataset) {
           absl::StrCat(dataset.info().spec, ": the ", ToString(split),
                        " split is empty; train, calibration and test are needed"));
     }
+  }
+  return absl::OkStatus();
+}
+
+// Nobody's hours of work are thrown away, or gone on with, unasked.
+absl::Status CheckCheckpoint(const std::string& path, const TrainOptions& options) {
+  std::error_code ignored;
+  const bool there = std::filesystem::exists(path, ignored);
+  if (options.restart) {
+    RemoveCheckpoint(path);
+  } else if (options.resume && !there) {
+    return absl::NotFoundError(
+        absl::StrCat(path, ": no checkpoint to resume; start without --resume"));
+  } else if (!options.resume && there) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path,
+                     ": a run that was not finished; go on with --resume, or start again "
+                     "with --restart, which deletes it"));
   }
   return absl::OkStatus();
 }
@@ -87,7 +106,7 @@ v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
 
 absl::StatusOr<ThresholdChoice> Calibrate(const NetworkPlan& plan, const Trained& trained,
                                           const SampleStore& calibration, EngineFactory engine,
-                                          int threads) {
+                                          const TrainOptions& options) {
   Bundle bundle{{}, plan, "", std::vector<float>(plan.exits().size(), 0.0f), {}};
   for (const v1::Section& section : trained.sections) {
     absl::StatusOr<int> tier = plan.FindTier(section.tier());
@@ -95,7 +114,7 @@ absl::StatusOr<ThresholdChoice> Calibrate(const NetworkPlan& plan, const Trained
     bundle.sections[{*tier, section.node()}] = section;
   }
   absl::StatusOr<ExitRecords> records =
-      RecordExits(bundle, engine, calibration, /*missing=*/0, threads);
+      RecordExits(bundle, engine, calibration, /*missing=*/0, options.threads, options.stop);
   if (!records.ok()) return records.status();
   const v1::Training& training = plan.spec().training();
   return ChooseThresholds(
@@ -117,11 +136,15 @@ TrainOptions DefaultOptions(const NetworkPlan& plan) {
 }
 
 absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset& dataset,
-                                         const std::string& directory, const TrainOptions& options,
+                                         const std::string& directory, const TrainOptions& asked,
                                          EngineFactory engine, Progress* progress) {
   const std::string& data = dataset.info().spec;
+  TrainOptions options = asked;
+  options.data = data;
+  options.checkpoint = CheckpointPath(directory);
   if (absl::Status fits = CheckDataFits(plan, dataset.info()); !fits.ok()) return fits;
   if (absl::Status splits = CheckSplits(dataset); !splits.ok()) return splits;
+  if (absl::Status there = CheckCheckpoint(options.checkpoint, options); !there.ok()) return there;
 
   absl::StatusOr<SampleStore> calibration =
       LoadSplit(dataset, Split::kCalibration, options.threads, options.stop);
@@ -137,7 +160,7 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   // From here on each thread runs the network on samples of its own.
   at::set_num_threads(1);
   absl::StatusOr<ThresholdChoice> choice =
-      Calibrate(plan, result.trained, *calibration, engine, options.threads);
+      Calibrate(plan, result.trained, *calibration, engine, options);
   if (!choice.ok()) return choice.status();
   const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *choice);
 
@@ -148,10 +171,12 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   if (!saved.ok()) return saved;
   absl::StatusOr<Bundle> bundle = LoadBundle(scratch.path());
   if (!bundle.ok()) return bundle.status();
-  absl::StatusOr<SampleStore> test = LoadSplit(dataset, Split::kTest, options.threads);
+  absl::StatusOr<SampleStore> test =
+      LoadSplit(dataset, Split::kTest, options.threads, options.stop);
   if (!test.ok()) return test.status();
   EvaluateOptions evaluate;
   evaluate.threads = options.threads;
+  evaluate.stop = options.stop;
   absl::StatusOr<v1::RunSummary> summary =
       Evaluate(*bundle, engine, *test, data, bundle->thresholds, evaluate);
   if (!summary.ok()) return summary.status();
@@ -159,6 +184,7 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   if (!json.ok()) return json.status();
   saved = SaveBundle(directory, manifest, result.trained.sections, *json);
   if (!saved.ok()) return saved;
+  RemoveCheckpoint(options.checkpoint);
   result.summary = *std::move(summary);
   return result;
 }

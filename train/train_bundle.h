@@ -23,9 +23,15 @@ TrainOptions DefaultOptions(const NetworkPlan& plan);
 /// calibration split, evaluation on the test split of what was written. `directory` is replaced in
 /// one step at the very end; before that, and on any error, it is left as it was.
 ///
+/// Meanwhile there is a checkpoint beside it (CheckpointPath), which goes when the bundle is there.
+/// With `options.resume` training goes on from it, to the same bundle bit for bit as without a
+/// pause. `options.checkpoint` and `options.data` are filled in here.
+///
 /// \param engine  what evaluates the exported sections
-/// INVALID_ARGUMENT when the data does not fit the network or a split is empty, and else what
-/// TrainNetwork, the dataset and SaveBundle say.
+/// INVALID_ARGUMENT when the data does not fit the network or a split is empty.
+/// FAILED_PRECONDITION: a checkpoint is there and neither resume nor restart was asked for;
+/// NOT_FOUND: none is there to resume. CANCELLED: *options.stop. Else what TrainNetwork, the
+/// dataset and SaveBundle say.
 absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset& dataset,
                                          const std::string& directory, const TrainOptions& options,
                                          EngineFactory engine, Progress* progress);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
+#include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
 #include "train/run_program.h"
@@ -28,6 +29,8 @@ ABSL_FLAG(double, learning_rate, 0, "of Adam, falling to 0 as a cosine; 0: as th
 ABSL_FLAG(int64_t, samples, 0, "train on at most this many per epoch; 0: as the network says");
 ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, same bundle");
 ABSL_FLAG(int32_t, threads, 0, "0: one per processor, 16 at most");
+ABSL_FLAG(bool, resume, false, "go on from the checkpoint OUT.checkpoint");
+ABSL_FLAG(bool, restart, false, "delete the checkpoint that is there and start again");
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda");
 
 namespace ddnn::train {
@@ -42,8 +45,12 @@ constexpr char kUsage[] =
 
 Datasets: fashion-mnist, mnist, six-cameras:BASE, grid:BASE, mvmc:TRAIN.npz[,TEST.npz], folder:DIR.
 The epoch that is best on the calibration split is kept, the exits' thresholds are chosen there, and
-the bundle's report.json holds what the test split says. Ctrl-C stops: with no epoch done nothing is
-written, later the best epoch so far is. A second Ctrl-C ends at once.)";
+the bundle's report.json holds what the test split says.
+
+After every epoch the whole state of the training is in OUT.checkpoint, until the bundle is written.
+Ctrl-C and SIGTERM finish the step, write it, and exit with 130; a second one ends at once. The same
+command with --resume goes on, also after a power cut, to the same bundle bit for bit as without the
+pause. It must be the same network, data, options and number of threads; --restart starts again.)";
 
 absl::Status Required(const std::string& name, const std::string& value) {
   if (!value.empty()) return absl::OkStatus();
@@ -70,6 +77,9 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
   if (device != "cpu" && device != "cuda") {
     status.Update(absl::InvalidArgumentError(absl::StrCat("--device=", device, ": cpu or cuda")));
   }
+  if (absl::GetFlag(FLAGS_resume) && absl::GetFlag(FLAGS_restart)) {
+    status.Update(absl::InvalidArgumentError("--resume and --restart: one of them"));
+  }
   if (!status.ok()) return status;
   if (absl::GetFlag(FLAGS_epochs) > 0) options.epochs = absl::GetFlag(FLAGS_epochs);
   if (absl::GetFlag(FLAGS_batch) > 0) options.batch = absl::GetFlag(FLAGS_batch);
@@ -80,6 +90,8 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
   if (options.threads == 0) {
     options.threads = static_cast<int>(std::min(sysconf(_SC_NPROCESSORS_ONLN), 16L));
   }
+  options.resume = absl::GetFlag(FLAGS_resume);
+  options.restart = absl::GetFlag(FLAGS_restart);
   options.cuda = device == "cuda";
   if (options.cuda && !CudaAvailable()) {
     return absl::FailedPreconditionError(
@@ -126,19 +138,18 @@ absl::StatusOr<int> Main() {
   absl::StatusOr<BundleResult> result =
       TrainBundle(*plan, **dataset, out, *options, CreateTorchEngine, &progress);
   if (absl::IsCancelled(result.status())) {
-    absl::FPrintF(stderr,
-                  "\nddnn-train: interrupted before the first epoch was done; "
-                  "nothing was written\n");
+    std::error_code ignored;
+    const std::string checkpoint = CheckpointPath(out);
+    absl::FPrintF(stderr, "\nddnn-train: interrupted; %s\n",
+                  std::filesystem::exists(checkpoint, ignored)
+                      ? absl::StrCat("what was done is in ", checkpoint,
+                                     ": the same command with --resume goes on from there")
+                      : "no step was done, nothing was written");
     return 130;
   }
   if (!result.ok()) return result.status();
   absl::PrintF("\n%s\nepoch %d of %d is in %s\n", ToText(*plan, result->summary),
                result->trained.best_epoch, result->trained.epochs, out);
-  if (result->trained.interrupted) {
-    absl::PrintF("interrupted: this is the best of the %d epochs done, of %d\n",
-                 result->trained.epochs, options->epochs);
-    return 130;
-  }
   return 0;
 }
 

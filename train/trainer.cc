@@ -4,19 +4,22 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <torch/optim/adam.h>
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
+#include "train/adam.h"
+#include "train/batch.h"
+#include "train/checkpoint.h"
 #include "train/ddnn_module.h"
 #include "train/epoch_record.h"
+#include "train/training_state.h"
 
 namespace ddnn::train {
 namespace {
@@ -24,78 +27,39 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kEvaluationBatch = 256;
 
-struct Batch {
-  at::Tensor pixels, presence, labels, view_labels;
-};
-
-Batch Gather(const SampleStore& store, const std::vector<int64_t>& indices,
-             const std::vector<uint64_t>& presence, const NetworkPlan& plan,
-             const c10::Device& device) {
-  const int64_t count = static_cast<int64_t>(indices.size()), views = store.views;
-  const Shape shape = plan.view_shape();
-  Batch batch;
-  batch.pixels = at::empty({count, views, shape.channels, shape.height, shape.width}, at::kByte);
-  batch.presence = at::empty({count, views}, at::kBool);
-  batch.labels = at::empty({count}, at::kLong);
-  batch.view_labels = at::empty({count, views}, at::kLong);
-  uint8_t* pixels = batch.pixels.data_ptr<uint8_t>();
-  bool* present = batch.presence.data_ptr<bool>();
-  int64_t* labels = batch.labels.data_ptr<int64_t>();
-  int64_t* view_labels = batch.view_labels.data_ptr<int64_t>();
-  const size_t bytes = store.sample_bytes();
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t from = indices[i];
-    std::copy_n(store.pixels.data() + from * bytes, bytes, pixels + i * bytes);
-    labels[i] = store.labels[from];
-    for (int64_t v = 0; v < views; ++v) {
-      present[i * views + v] = presence[i] >> v & 1;
-      view_labels[i * views + v] = store.view_labels[from * views + v];
-    }
-  }
-  for (at::Tensor* t : {&batch.pixels, &batch.presence, &batch.labels, &batch.view_labels}) {
-    *t = t->to(device);
-  }
-  return batch;
-}
-
-// Own draws: std's distributions differ between standard libraries.
-class Random {
- public:
-  explicit Random(uint64_t seed) : engine_(seed) {}
-  double Uniform() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }
-  void Shuffle(std::vector<int64_t>* values) {
-    for (size_t i = values->size(); i > 1; --i) {
-      std::swap((*values)[i - 1], (*values)[static_cast<size_t>(Uniform() * i)]);
-    }
-  }
-  // Hides views, but never the last one.
-  uint64_t Hide(uint64_t presence, double probability) {
-    if (probability <= 0) return presence;
-    uint64_t kept = 0;
-    for (int v = 0; v < 64; ++v) {
-      if ((presence >> v & 1) && Uniform() >= probability) kept |= uint64_t{1} << v;
-    }
-    return kept == 0 ? presence : kept;
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
-
 void Calibrate(DdnnModule* module, const SampleStore& store, const c10::Device& device,
                v1::EpochRecord* record) {
   at::NoGradGuard no_grad;
+  const NetworkPlan& plan = module->plan();
   module->set_training(false);
   for (int64_t begin = 0; begin < store.size(); begin += kEvaluationBatch) {
     std::vector<int64_t> indices(std::min(kEvaluationBatch, store.size() - begin));
     std::iota(indices.begin(), indices.end(), begin);
     std::vector<uint64_t> presence(store.presence.begin() + begin,
                                    store.presence.begin() + begin + indices.size());
-    const Batch batch = Gather(store, indices, presence, module->plan(), device);
-    AddCalibrationBatch(module->plan(), module->Forward(batch.pixels, batch.presence), batch.labels,
+    const Batch batch = Gather(store, plan.view_shape(), indices, presence, device);
+    AddCalibrationBatch(plan, module->Forward(batch.pixels, batch.presence), batch.labels,
                         batch.view_labels, record);
   }
   module->set_training(true);
+}
+
+// What makes this run this run: a checkpoint continues no other.
+v1::TrainingRun Identity(const NetworkPlan& plan, const SampleStore& train,
+                         const SampleStore& calibration, const TrainOptions& options) {
+  v1::TrainingRun run;
+  *run.mutable_network() = plan.spec();
+  run.set_data(options.data);
+  run.set_data_fingerprint(Fingerprint(train) ^ (Fingerprint(calibration) >> 1));
+  run.set_epochs(options.epochs);
+  run.set_batch(options.batch);
+  run.set_learning_rate(options.learning_rate);
+  run.set_view_dropout(options.view_dropout);
+  run.set_samples_per_epoch(options.samples_per_epoch);
+  run.set_seed(options.seed);
+  run.set_threads(options.threads);
+  run.set_cuda(options.cuda);
+  return run;
 }
 
 class Run {
@@ -107,104 +71,154 @@ class Run {
         calibration_(calibration),
         options_(options),
         progress_(progress),
-        random_(options.seed),
         device_(options.cuda ? at::kCUDA : at::kCPU),
         module_(plan) {
     module_.To(device_);
-    flips_ = std::make_unique<SignFlips>(module_.binary_weights());
-    optimizer_ = std::make_unique<torch::optim::Adam>(
-        module_.parameters(), torch::optim::AdamOptions(options.learning_rate));
+    state_ = module_.state();
+    std::vector<at::Tensor> parameters;
+    for (const StateTensor& t : state_) {
+      if (t.role != TensorRole::kStatistic) parameters.push_back(t.value);
+    }
+    const std::vector<double> decay(parameters.size());
+    adam_ = std::make_unique<Adam>(std::move(parameters), decay);
     const int64_t size = train.size();
     per_epoch_ = options.samples_per_epoch > 0 ? std::min(options.samples_per_epoch, size) : size;
-    order_.resize(size);
-    std::iota(order_.begin(), order_.end(), 0);
+    if (!options.checkpoint.empty()) {
+      *now_.mutable_run() = Identity(plan, train, calibration, options);
+    }
+    *now_.mutable_now() = NewEpochRecord(plan, 1);
   }
 
   absl::StatusOr<Trained> Go() {
-    Trained trained;
-    double best = -1;
-    for (int epoch = 1; epoch <= options_.epochs; ++epoch) {
-      record_ = NewEpochRecord(plan_, epoch);
-      record_.set_binary_weights(flips_->weights());
-      if (absl::Status status = Epoch(); !status.ok()) {
-        if (!absl::IsCancelled(status) || epoch == 1) return status;
-        trained.interrupted = true;
-        return trained;
-      }
-      Calibrate(&module_, calibration_, device_, &record_);
-      ProgressReport report = Report();
-      const double mean = std::accumulate(report.calibration_accuracy.begin(),
-                                          report.calibration_accuracy.end(), 0.0);
-      report.best = mean > best;
-      if (report.best) {
-        best = mean;
-        trained.best_epoch = epoch;
-        trained.sections = module_.Export();
-      }
-      trained.epochs = epoch;
-      record_.set_best(report.best);
-      *trained.history.add_epoch() = record_;
-      progress_->OnEpoch(report, absl::Now());
+    if (options_.resume) {
+      if (absl::Status status = Restore(); !status.ok()) return status;
     }
+    flips_ = std::make_unique<SignFlips>(module_.binary_weights());
+    while (epoch() <= options_.epochs) {
+      absl::Status status = Epoch();
+      if (absl::IsCancelled(status) && unsaved_) {
+        if (absl::Status saved = Save(); !saved.ok()) return saved;
+      }
+      if (status.ok()) status = FinishEpoch();
+      if (!status.ok()) return status;
+    }
+    Trained trained;
+    trained.sections.assign(now_.best_section().begin(), now_.best_section().end());
+    trained.best_epoch = now_.best_epoch();
+    trained.epochs = now_.history().epoch_size();
+    trained.history = now_.history();
     return trained;
   }
 
  private:
   bool stopped() const { return options_.stop != nullptr && *options_.stop; }
-
-  ProgressReport Report() const {
-    ProgressReport report = ReportOf(record_);
-    report.epochs = options_.epochs;
-    report.epoch_samples = per_epoch_;
-    report.step = step_;
-    return report;
-  }
+  int epoch() const { return now_.now().epoch(); }
 
   absl::Status Epoch() {
-    random_.Shuffle(&order_);
-    for (int64_t begin = 0; begin < per_epoch_; begin += options_.batch) {
+    const std::vector<int64_t> order =
+        EpochOrder(options_.seed, epoch(), train_.size(), per_epoch_);
+    now_.mutable_now()->set_binary_weights(flips_->weights());
+    progress_->OnBatch(Report(), absl::Now());
+    while (now_.now().samples() < per_epoch_) {
       if (stopped()) return absl::CancelledError("interrupted");
-      if (begin == 0) progress_->OnBatch(Report(), absl::Now());
-      const int64_t count = std::min<int64_t>(options_.batch, per_epoch_ - begin);
-      const Batch batch = Draw(begin, count);
-      SetLearningRate((record_.epoch() - 1 + static_cast<double>(begin) / per_epoch_) /
-                      options_.epochs);
-      optimizer_->zero_grad();
-      const std::vector<ExitBatch> exits = module_.Forward(batch.pixels, batch.presence);
-      std::vector<at::Tensor> losses;
-      const at::Tensor loss = JointLoss(plan_, exits, batch.labels, batch.view_labels, &losses);
-      const double value = loss.item<double>();
-      if (!std::isfinite(value)) {
-        return absl::InternalError(absl::StrCat("the loss is ", value, " in epoch ",
-                                                record_.epoch(), ": lower --learning_rate"));
-      }
-      loss.backward();
-      optimizer_->step();
-      module_.ClipBinaryWeights();
-
-      ++step_;
-      AddTrainingBatch(plan_, exits, batch.labels, value, losses, &record_);
-      record_.set_flipped(record_.flipped() + flips_->Count());
+      const int64_t done = now_.now().samples();
+      const int64_t count = std::min<int64_t>(options_.batch, per_epoch_ - done);
+      absl::Status status = Step(absl::MakeConstSpan(order).subspan(done, count));
+      if (!status.ok()) return status;
       progress_->OnBatch(Report(), absl::Now());
     }
     return absl::OkStatus();
   }
 
-  Batch Draw(int64_t begin, int64_t count) {
-    const std::vector<int64_t> indices(order_.begin() + begin, order_.begin() + begin + count);
-    std::vector<uint64_t> presence;
-    for (int64_t index : indices) {
-      presence.push_back(random_.Hide(train_.presence[index], options_.view_dropout));
+  absl::Status Step(absl::Span<const int64_t> indices) {
+    const Batch batch = Draw(indices);
+    const double rate = LearningRate();
+    SeedStep(options_.seed, adam_->steps());
+    adam_->ZeroGrad();
+    const std::vector<ExitBatch> exits = module_.Forward(batch.pixels, batch.presence);
+    std::vector<at::Tensor> losses;
+    const at::Tensor loss = JointLoss(plan_, exits, batch.labels, batch.view_labels, &losses);
+    const double value = loss.item<double>();
+    if (!std::isfinite(value)) {
+      return absl::InternalError(
+          absl::StrCat("the loss is ", value, " in epoch ", epoch(), ": lower --learning_rate"));
     }
-    return Gather(train_, indices, presence, plan_, device_);
+    loss.backward();
+    adam_->Step(rate);
+    module_.ClipBinaryWeights();
+    v1::EpochRecord* record = now_.mutable_now();
+    record->set_learning_rate(rate);
+    AddTrainingBatch(plan_, exits, batch.labels, value, losses, record);
+    record->set_flipped(record->flipped() + flips_->Count());
+    unsaved_ = true;
+    return absl::OkStatus();
   }
 
-  void SetLearningRate(double done) {
-    const double rate = options_.learning_rate * 0.5 * (1 + std::cos(kPi * done));
-    record_.set_learning_rate(rate);
-    for (auto& group : optimizer_->param_groups()) {
-      static_cast<torch::optim::AdamOptions&>(group.options()).lr(rate);
+  Batch Draw(absl::Span<const int64_t> indices) const {
+    std::vector<uint64_t> presence;
+    for (int64_t index : indices) {
+      presence.push_back(
+          HideViews(options_.seed, epoch(), index, train_.presence[index], options_.view_dropout));
     }
+    return Gather(train_, plan_.view_shape(), indices, presence, device_);
+  }
+
+  ProgressReport Report() const {
+    ProgressReport report = ReportOf(now_.now());
+    report.epochs = options_.epochs;
+    report.epoch_samples = per_epoch_;
+    report.step = adam_->steps();
+    return report;
+  }
+
+  absl::Status FinishEpoch() {
+    Calibrate(&module_, calibration_, device_, now_.mutable_now());
+    ProgressReport report = Report();
+    const double sum = std::accumulate(report.calibration_accuracy.begin(),
+                                       report.calibration_accuracy.end(), 0.0);
+    report.best = now_.best_epoch() == 0 || sum > now_.best_accuracy();
+    if (report.best) {
+      now_.set_best_epoch(report.epoch);
+      now_.set_best_accuracy(sum);
+      now_.clear_best_section();
+      for (v1::Section& section : module_.Export()) *now_.add_best_section() = std::move(section);
+    }
+    now_.mutable_now()->set_best(report.best);
+    *now_.mutable_history()->add_epoch() = now_.now();
+    *now_.mutable_now() = NewEpochRecord(plan_, report.epoch + 1);
+    absl::Status saved = Save();
+    progress_->OnEpoch(report, absl::Now());
+    return saved;
+  }
+
+  absl::Status Save() {
+    unsaved_ = false;
+    if (options_.checkpoint.empty()) return absl::OkStatus();
+    v1::Checkpoint checkpoint = now_;
+    StoreModel(state_, *adam_, &checkpoint);
+    return SaveCheckpoint(options_.checkpoint, checkpoint);
+  }
+
+  absl::Status Restore() {
+    const std::string& path = options_.checkpoint;
+    absl::StatusOr<v1::Checkpoint> found =
+        LoadCheckpoint(path, MaxCheckpointBytes(plan_, state_, options_.epochs));
+    if (!found.ok()) return found.status();
+    absl::Status status = CheckSameRun(path, found->run(), now_.run());
+    if (!status.ok()) return status;
+    status = CheckProgress(plan_, *found, per_epoch_);
+    if (status.ok()) status = RestoreModel(*found, state_, adam_.get());
+    if (!status.ok()) return absl::DataLossError(absl::StrCat(path, ": ", status.message()));
+    now_ = *std::move(found);
+    now_.clear_tensor();
+    now_.clear_moment();
+    return absl::OkStatus();
+  }
+
+  double LearningRate() const {
+    const double done =
+        (epoch() - 1 + static_cast<double>(now_.now().samples()) / per_epoch_) / options_.epochs;
+    return options_.learning_rate * 0.5 * (1 + std::cos(kPi * done));
   }
 
   const NetworkPlan& plan_;
@@ -212,14 +226,15 @@ class Run {
   const SampleStore& calibration_;
   const TrainOptions& options_;
   Progress* progress_;
-  Random random_;
   c10::Device device_;
   DdnnModule module_;
-  std::unique_ptr<torch::optim::Adam> optimizer_;
+  std::vector<StateTensor> state_;
+  std::unique_ptr<Adam> adam_;
   std::unique_ptr<SignFlips> flips_;
-  v1::EpochRecord record_;  // of the epoch that runs
-  int64_t per_epoch_ = 0, step_ = 0;
-  std::vector<int64_t> order_;
+  int64_t per_epoch_ = 0;
+  /// How far it is: all of a checkpoint but the model and its optimiser.
+  v1::Checkpoint now_;
+  bool unsaved_ = false;
 };
 
 }  // namespace

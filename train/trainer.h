@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,14 +25,17 @@ struct TrainOptions {
   int threads = 2;
   bool cuda = false;
   const std::atomic<bool>* stop = nullptr;  ///< may be null; looked at before every batch
+  std::string data;                         ///< what the samples are; a checkpoint remembers it
+  std::string checkpoint;                   ///< where it is written; empty: nowhere
+  bool resume = false;                      ///< go on from it
+  bool restart = false;                     ///< forget the one that is there (TrainBundle)
 };
 
 struct Trained {
   std::vector<v1::Section> sections;  ///< of the best epoch
   int best_epoch = 0;                 ///< counts from 1
   int epochs = 0;                     ///< completed
-  bool interrupted = false;
-  v1::TrainingHistory history;  ///< of all epochs completed
+  v1::TrainingHistory history;        ///< of all epochs completed
 };
 
 /// Whether this LibTorch can compute on a GPU here.
@@ -41,11 +45,12 @@ bool CudaAvailable();
 ///
 /// Kept is the epoch with the highest mean accuracy over all exits on the calibration samples: a
 /// network whose last exit gained a little while its first lost more is the worse one to deploy.
-/// The same options, samples and build give the same sections bit for bit (on a CPU).
+/// The same options, samples and build give the same result bit for bit (on a CPU), also in
+/// several sittings: a checkpoint is written after every epoch and when *stop ends it.
 ///
-/// FAILED_PRECONDITION: a GPU was asked for and there is none. CANCELLED: *stop came before the
-/// first epoch was done; later than that it ends training, with `interrupted` set.
-/// INTERNAL: the loss is no number, or LibTorch threw.
+/// CANCELLED: *stop; what was done is in the checkpoint. FAILED_PRECONDITION: a GPU was asked for
+/// and there is none, or the checkpoint is from another run. INTERNAL: the loss is no number, or
+/// LibTorch threw. Else what SaveCheckpoint and LoadCheckpoint say.
 absl::StatusOr<Trained> TrainNetwork(const NetworkPlan& plan, const SampleStore& train,
                                      const SampleStore& calibration, const TrainOptions& options,
                                      Progress* progress);

@@ -121,31 +121,6 @@ TEST_F(TrainBundleTest, StoppedBeforeTheFirstEpochItLeavesWhatWasThere) {
   EXPECT_EQ(Left(), std::vector<std::string>{"out"});
 }
 
-TEST_F(TrainBundleTest, StoppedLaterItExportsTheBestEpochSoFar) {
-  const auto train = LoadSplit(dataset_, Split::kTrain, 1);
-  const auto calibration = LoadSplit(dataset_, Split::kCalibration, 1);
-  std::atomic<bool> stop{false};
-  options_.stop = &stop;
-  options_.epochs = 50;
-  // The progress line of the first epoch goes to a stream whose writes pull the plug.
-  struct Plug {
-    static ssize_t Write(void* cookie, const char*, size_t size) {
-      *static_cast<std::atomic<bool>*>(cookie) = true;
-      return static_cast<ssize_t>(size);
-    }
-  };
-  cookie_io_functions_t functions = {};
-  functions.write = &Plug::Write;
-  std::FILE* plug = fopencookie(&stop, "w", functions);
-  Progress progress(plug, false);
-  const auto trained = TrainNetwork(plan_, *train, *calibration, options_, &progress);
-  fclose(plug);
-  ASSERT_TRUE(trained.ok()) << trained.status();
-  EXPECT_TRUE(trained->interrupted);
-  EXPECT_EQ(trained->epochs, 1);
-  EXPECT_EQ(trained->sections.size(), 4u);
-}
-
 TEST_F(TrainBundleTest, SaysThatThereIsNoGpu) {
   if (CudaAvailable()) return;
   options_.cuda = true;

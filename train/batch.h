@@ -1,0 +1,41 @@
+#ifndef DDNN_TRAIN_BATCH_H_
+#define DDNN_TRAIN_BATCH_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "models/network_plan.h"
+#include "train/sample_store.h"
+
+namespace ddnn::train {
+
+/// What each use of the seed adds to it, so that no two draw the same numbers.
+enum class Draw : uint64_t { kOrder = 1, kHiddenViews = 2, kStep = 3, kAugmentation = 4 };
+
+/// The first `count` of `size` samples, shuffled; depends on the arguments alone.
+std::vector<int64_t> EpochOrder(uint64_t seed, int epoch, int64_t size, int64_t count);
+
+/// Hides each present view with this probability, but never all of them; depends on the arguments
+/// alone.
+uint64_t HideViews(uint64_t seed, int epoch, int64_t sample, uint64_t presence, double probability);
+
+/// Seeds LibTorch's generators (dropout) for one step, from 0 over the whole run.
+void SeedStep(uint64_t seed, int64_t step);
+
+struct Batch {
+  at::Tensor pixels;       ///< uint8 [B, V, C, H, W]
+  at::Tensor presence;     ///< bool [B, V]
+  at::Tensor labels;       ///< int64 [B]
+  at::Tensor view_labels;  ///< int64 [B, V]
+};
+
+/// Samples of a store, each seen by the views in `presence`.
+Batch Gather(const SampleStore& store, const Shape& view, absl::Span<const int64_t> indices,
+             absl::Span<const uint64_t> presence, const c10::Device& device);
+
+}  // namespace ddnn::train
+
+#endif  // DDNN_TRAIN_BATCH_H_

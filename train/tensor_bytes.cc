@@ -1,0 +1,34 @@
+#include "train/tensor_bytes.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/core/float_bytes.h"
+
+namespace ddnn::train {
+
+std::string TensorBytes(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+  const float* data = values.data_ptr<float>();
+  std::string bytes;
+  bytes.reserve(4 * values.numel());
+  for (int64_t i = 0; i < values.numel(); ++i) AppendFloat(data[i], &bytes);
+  return bytes;
+}
+
+absl::Status SetTensor(const std::string& what, absl::string_view bytes, const at::Tensor& tensor) {
+  if (static_cast<int64_t>(bytes.size()) != 4 * tensor.numel()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " has ", bytes.size(), " bytes, expected ", 4 * tensor.numel()));
+  }
+  const at::Tensor values = at::empty(tensor.sizes(), at::kFloat);
+  float* data = values.data_ptr<float>();
+  for (int64_t i = 0; i < values.numel(); ++i) data[i] = FloatAt(bytes, i);
+  tensor.detach().copy_(values);
+  return absl::OkStatus();
+}
+
+}  // namespace ddnn::train
