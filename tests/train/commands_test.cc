@@ -1,4 +1,4 @@
-// The real ddnn-train and ddnn-eval: what they refuse, and with which words.
+// The real ddnn-train, ddnn-eval and ddnn-calibrate: what they refuse, and with which words.
 
 #include <gtest/gtest.h>
 #include <stdio.h>
@@ -45,7 +45,7 @@ class CommandsTest : public ::testing::Test {
 };
 
 TEST_F(CommandsTest, HelpTeaches) {
-  for (const char* command : {"ddnn-train", "ddnn-eval"}) {
+  for (const char* command : {"ddnn-train", "ddnn-eval", "ddnn-calibrate"}) {
     const Result result = RunCommand(std::string(command) + " --help");
     EXPECT_NE(result.output.find("six-cameras:fashion-mnist"), std::string::npos);
     EXPECT_NE(result.output.find("--data"), std::string::npos);
@@ -64,7 +64,8 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
   ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
   std::ofstream(folder_ + "/file") << "x";
-  ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network, "expected a bundle");
+  ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network,
+                "expected a bundle");
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
 }
 
@@ -81,6 +82,24 @@ TEST_F(CommandsTest, EvalRefusesWhatItDoesNotKnow) {
   ExpectRefused(base + " --threshold local=1.5", "between 0 and 1");
   ExpectRefused(base + " --threshold edge=0.5", "edge");
   ExpectRefused(base + " --split half", "half");
+}
+
+TEST_F(CommandsTest, CalibrateRefusesWhatItCannotKeep) {
+  Random random(1);
+  const NetworkPlan plan = PlanOf(TinySpec());
+  ASSERT_TRUE(SaveBundleTo(folder_ + "/b", RandomBundle(plan, 0.5f, &random)).ok());
+  const std::string base = "ddnn-calibrate --data mnist --bundle " + folder_ + "/b";
+  ExpectRefused("ddnn-calibrate --data mnist --max_bytes 9", "--bundle is missing");
+  ExpectRefused(base, "0 constraints; expected one of");
+  ExpectRefused(base + " --max_bytes 64 --max_escalation 20%", "2 constraints; expected one of");
+  ExpectRefused(base + " --max_accuracy_drop 1", "such as 1% or 0.01");
+  ExpectRefused(base + " --max-accuracy-drop=-1%", "--max_accuracy_drop: \"-1%\"");
+  ExpectRefused(base + " --max-bytes=nan", "--max_bytes: \"nan\"");
+  ExpectRefused(base + " --max_bytes -5", "--max_bytes: \"-5\"");
+  ExpectRefused(base + " --max_escalation 20% --confidence 100%", "less than 100 %");
+  ExpectRefused(base + " --max_escalation 20% --data nonsense:x", "nonsense");
+  std::ofstream(folder_ + "/file") << "x";
+  ExpectRefused(base + " --max_escalation 20% --out " + folder_ + "/file", "expected a bundle");
 }
 
 }  // namespace

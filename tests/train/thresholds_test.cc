@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "runtime/core/exit_criterion.h"
-#include "tests/train/toy_dataset.h"
+#include "tests/train/three_exits.h"
 
 namespace ddnn::train {
 namespace {
@@ -77,28 +79,97 @@ TEST(ChooseThresholds, MarksTheMostUncertainTenthAtTheRoot) {
 }
 
 TEST(ChooseThresholds, SearchesExitsTogether) {
-  v1::NetworkSpec spec = PlanOf(TinySpec()).spec();
-  v1::Tier edge = spec.tier(1);
-  edge.set_name("edge");
-  edge.mutable_exit()->set_name("edge");
-  v1::Tier cloud = spec.tier(1);
-  *spec.mutable_tier(1) = edge;
-  *spec.add_tier() = cloud;
-  const auto plan = NetworkPlan::Create(spec);
-  ASSERT_TRUE(plan.ok()) << plan.status();
+  const NetworkPlan plan = ThreeExits();
   ExitRecords records;
   records.samples = 4;
   // Sample 2 is wrong at "local" and right at "edge", 3 is right at the cloud only.
   records.entropy = {{0.1f, 0.2f, 0.3f, 0.4f}, {0.5f, 0.5f, 0.1f, 0.6f}, {0, 0, 0, 0}};
   records.right = {
       {true, true, false, false}, {false, false, true, false}, {true, true, true, true}};
-  const ThresholdChoice choice = ChooseThresholds(*plan, records, 0);
+  const ThresholdChoice choice = ChooseThresholds(plan, records, 0);
   EXPECT_FLOAT_EQ(choice.thresholds[0], 0.25f);
   EXPECT_GE(choice.thresholds[1], 0.1f);
   EXPECT_LT(choice.thresholds[1], 0.6f);
-  const Operation operation = Operate(*plan, records, choice.thresholds);
+  const Operation operation = Operate(plan, records, choice.thresholds);
   EXPECT_EQ(operation.accuracy, 1);
   EXPECT_EQ(operation.exit_fraction, (std::vector<double>{0.5, 0.25, 0.25}));
+}
+
+// Every distinct way to stop: a threshold at each entropy there is, and one below all.
+std::vector<OperatingPoint> BruteForce(const NetworkPlan& plan, const ExitRecords& records,
+                                       const PointScore& score) {
+  std::vector<std::vector<float>> levels;
+  for (size_t e = 0; e + 1 < plan.exits().size(); ++e) {
+    levels.push_back(records.entropy[e]);
+    const float least = *std::min_element(levels[e].begin(), levels[e].end());
+    levels[e].push_back(least / 2);
+  }
+  if (levels.size() == 1) levels.push_back({0});
+  std::vector<OperatingPoint> all, front;
+  for (float first : levels[0]) {
+    for (float second : levels[1]) {
+      std::vector<float> thresholds = {first, second, 1};
+      thresholds.resize(plan.exits().size());
+      all.push_back(TryThresholds(plan, records, thresholds));
+    }
+  }
+  const auto cost = [](const OperatingPoint& p) { return std::make_pair(p.bytes, p.tiers); };
+  for (const OperatingPoint& point : all) {
+    const double own = score(point.right, point.changed);
+    const bool beaten = std::any_of(all.begin(), all.end(), [&](const OperatingPoint& other) {
+      const double theirs = score(other.right, other.changed);
+      return (cost(other) <= cost(point) && theirs > own) ||
+             (cost(other) < cost(point) && theirs >= own);
+    });
+    if (!beaten) front.push_back(point);
+  }
+  std::sort(front.begin(), front.end(),
+            [&](const OperatingPoint& a, const OperatingPoint& b) { return cost(a) < cost(b); });
+  front.erase(std::unique(front.begin(), front.end(),
+                          [&](const OperatingPoint& a, const OperatingPoint& b) {
+                            return cost(a) == cost(b);
+                          }),
+              front.end());
+  return front;
+}
+
+TEST(SearchThresholds, FindsWhatTryingEverythingFinds) {
+  Random random(3);
+  const PointScore right = [](int64_t right, int64_t) { return static_cast<double>(right); };
+  const PointScore steady = [](int64_t right, int64_t changed) {
+    return (static_cast<double>(right) - 3) / std::sqrt(static_cast<double>(changed) + 1);
+  };
+  for (int round = 0; round < 60; ++round) {
+    const NetworkPlan plan = round % 2 == 0 ? ThreeExits() : PlanOf(TinySpec());
+    const ExitRecords records =
+        RandomRecords(static_cast<int>(plan.exits().size()), RandomInt(1, 24, &random),
+                      RandomInt(2, 60, &random), &random);
+    for (const PointScore& score : {right, steady}) {
+      const auto expected = BruteForce(plan, records, score);
+      const auto found = SearchThresholds(plan, records, score);
+      ASSERT_EQ(found.size(), expected.size()) << "round " << round;
+      for (size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i].bytes, expected[i].bytes);
+        EXPECT_EQ(found[i].tiers, expected[i].tiers);
+        EXPECT_EQ(score(found[i].right, found[i].changed),
+                  score(expected[i].right, expected[i].changed));
+        const OperatingPoint again = TryThresholds(plan, records, found[i].thresholds);
+        EXPECT_EQ(again.right, found[i].right);
+        EXPECT_EQ(again.changed, found[i].changed);
+        EXPECT_EQ(again.bytes, found[i].bytes);
+        EXPECT_EQ(again.tiers, found[i].tiers);
+      }
+    }
+  }
+}
+
+TEST(SearchThresholds, GoesThroughThousandsOfSamplesAndSurvivesNone) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(4);
+  const auto front = SearchThresholds(plan, RandomRecords(3, 5000, 1 << 20, &random));
+  EXPECT_GT(front.size(), 20u);
+  for (size_t i = 1; i < front.size(); ++i) EXPECT_GT(front[i].right, front[i - 1].right);
+  EXPECT_FALSE(SearchThresholds(plan, RandomRecords(3, 0, 10, &random)).empty());
 }
 
 }  // namespace

@@ -1,0 +1,254 @@
+#include "train/calibrate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "runtime/torch/torch_engine.h"
+#include "tests/train/three_exits.h"
+#include "train/measured_bundle.h"
+#include "train/thresholds.h"
+
+namespace ddnn::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+CalibrateOptions Within(Quantity quantity, double limit, double confidence = 0.95) {
+  CalibrateOptions options;
+  options.constraint = {quantity, limit};
+  options.confidence = confidence;
+  return options;
+}
+
+// Drawn with replacement: what holds in expectation is what holds on the population.
+ExitRecords Draw(const ExitRecords& population, int64_t samples, Random* random) {
+  ExitRecords drawn;
+  drawn.samples = samples;
+  drawn.entropy.resize(population.entropy.size());
+  drawn.right.resize(population.right.size());
+  for (int64_t n = 0; n < samples; ++n) {
+    const int64_t i = RandomInt(0, static_cast<int>(population.samples) - 1, random);
+    for (size_t e = 0; e < drawn.entropy.size(); ++e) {
+      drawn.entropy[e].push_back(population.entropy[e][i]);
+      drawn.right[e].push_back(population.right[e][i]);
+    }
+  }
+  return drawn;
+}
+
+double TrueValue(const NetworkPlan& plan, const ExitRecords& population, Quantity quantity,
+                 const std::vector<float>& thresholds) {
+  const Operation operation = Operate(plan, population, thresholds);
+  switch (quantity) {
+    case Quantity::kAccuracyDrop:
+      return ExitAccuracy(population, static_cast<int>(plan.exits().size()) - 1) -
+             operation.accuracy;
+    case Quantity::kBytes:
+      return operation.payload_bytes;
+    case Quantity::kEscalation:
+      return 1 - operation.exit_fraction[0];
+  }
+  return 0;
+}
+
+// 500 calibration sets: at 90 % confidence 50 may miss; four standard deviations more are 77.
+class BoundTest : public ::testing::TestWithParam<CalibrateOptions> {};
+
+TEST_P(BoundTest, HoldsAsOftenAsItSays) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(5);
+  const ExitRecords population = RandomRecords(3, 20000, 1000, &random);
+  CalibrateOptions options = GetParam();
+  const Quantity quantity = options.constraint.quantity;
+  int violated = 0, found = 0;
+  for (int draw = 0; draw < 500; ++draw) {
+    options.seed = draw;
+    const ExitRecords sample = Draw(population, 400, &random);
+    const auto calibrated = Calibrate(plan, sample, options);
+    if (!calibrated.ok()) continue;
+    ++found;
+    violated += TrueValue(plan, population, quantity, calibrated->thresholds) >
+                options.constraint.limit + 1e-9;
+  }
+  EXPECT_LE(violated, 77);
+  EXPECT_GT(found, 250);
+}
+
+INSTANTIATE_TEST_SUITE_P(Constraints, BoundTest,
+                         ::testing::Values(Within(Quantity::kAccuracyDrop, 0.03, 0.9),
+                                           Within(Quantity::kBytes, 15.5, 0.9),
+                                           Within(Quantity::kEscalation, 0.4, 0.9)));
+
+TEST(Calibrate, UsesWhatTheConstraintAllows) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(6);
+  const ExitRecords records = RandomRecords(3, 6000, 1000, &random);
+  const ExitRecords others = RandomRecords(3, 20000, 1000, &random);
+  const auto half = Calibrate(plan, records, Within(Quantity::kEscalation, 0.5));
+  ASSERT_TRUE(half.ok()) << half.status();
+  const double escalated = TrueValue(plan, others, Quantity::kEscalation, half->thresholds);
+  EXPECT_LT(escalated, 0.5);
+  EXPECT_GT(escalated, 0.42);
+  EXPECT_EQ(half->search_samples + half->test_samples, 6000);
+  EXPECT_NEAR(half->measured, escalated, 0.03);
+  // More may be spent: fewer bytes, in the order of the limits.
+  double bytes = 1e9;
+  for (double drop : {0.01, 0.03, 0.08, 0.5}) {
+    const auto calibrated = Calibrate(plan, records, Within(Quantity::kAccuracyDrop, drop));
+    ASSERT_TRUE(calibrated.ok()) << calibrated.status();
+    const double now = TrueValue(plan, others, Quantity::kBytes, calibrated->thresholds);
+    EXPECT_LE(now, bytes + 1e-9) << drop;
+    bytes = now;
+  }
+  EXPECT_LT(bytes, DevicePayloadBytes(plan, 0) + 0.1);
+}
+
+TEST(Calibrate, DemandsMoreOfMoreConfidence) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(7);
+  const ExitRecords records = RandomRecords(3, 2000, 1000, &random);
+  double before = 1;
+  for (double confidence : {0.5, 0.9, 0.99, 0.9999}) {
+    const auto calibrated =
+        Calibrate(plan, records, Within(Quantity::kEscalation, 0.5, confidence));
+    ASSERT_TRUE(calibrated.ok()) << calibrated.status();
+    const double now = TrueValue(plan, records, Quantity::kEscalation, calibrated->thresholds);
+    EXPECT_LE(now, before + 1e-9) << confidence;
+    before = now;
+  }
+}
+
+TEST(Calibrate, SaysHowFarOffItIs) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(8);
+  const ExitRecords records = RandomRecords(3, 100, 1000, &random);
+  const auto drop = Calibrate(plan, records, Within(Quantity::kAccuracyDrop, 0.001));
+  EXPECT_TRUE(absl::IsFailedPrecondition(drop.status()));
+  EXPECT_THAT(std::string(drop.status().message()),
+              HasSubstr("with 95 % confidence, 100 calibration samples show of no thresholds that "
+                        "they lose at most 0.1 % accuracy against exit cloud; for the surest it "
+                        "takes a limit of "));
+  const auto bytes = Calibrate(plan, records, Within(Quantity::kBytes, 5));
+  EXPECT_THAT(std::string(bytes.status().message()), HasSubstr("always travel, are 12 bytes"));
+  const auto exact = Calibrate(plan, records, Within(Quantity::kBytes, 12));
+  EXPECT_TRUE(absl::IsFailedPrecondition(exact.status())) << "nothing shows that none escalates";
+}
+
+TEST(Calibrate, TakesEverythingThatCannotBreakTheConstraint) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(9);
+  const ExitRecords records = RandomRecords(3, 50, 1000, &random);
+  for (const CalibrateOptions& any :
+       {Within(Quantity::kBytes, 1e9), Within(Quantity::kEscalation, 1)}) {
+    const auto calibrated = Calibrate(plan, records, any);
+    ASSERT_TRUE(calibrated.ok()) << calibrated.status();
+    EXPECT_EQ(calibrated->shown, calibrated->candidates);
+  }
+}
+
+TEST(Calibrate, RefusesWhatMeansNothing) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(10);
+  const ExitRecords records = RandomRecords(3, 50, 1000, &random);
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  for (double limit : {-0.1, 1.1, nan, infinity}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        Calibrate(plan, records, Within(Quantity::kAccuracyDrop, limit)).status()));
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        Calibrate(plan, records, Within(Quantity::kEscalation, limit)).status()));
+  }
+  for (double limit : {-1.0, nan, infinity}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        Calibrate(plan, records, Within(Quantity::kBytes, limit)).status()));
+  }
+  for (double confidence : {0.0, 1.0, -1.0, 2.0, nan}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        Calibrate(plan, records, Within(Quantity::kEscalation, 0.5, confidence)).status()));
+  }
+  for (int64_t few : {0, 1}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(
+        Calibrate(plan, RandomRecords(3, few, 10, &random), Within(Quantity::kEscalation, 0.5))
+            .status()));
+  }
+  // Two samples show nothing, and that is said rather than guessed.
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      Calibrate(plan, RandomRecords(3, 2, 10, &random), Within(Quantity::kEscalation, 0.5))
+          .status()));
+}
+
+TEST(Calibrate, IsTheSameForTheSameSeed) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(11);
+  const ExitRecords records = RandomRecords(3, 500, 1000, &random);
+  CalibrateOptions options = Within(Quantity::kAccuracyDrop, 0.05);
+  const auto once = Calibrate(plan, records, options), again = Calibrate(plan, records, options);
+  ASSERT_TRUE(once.ok() && again.ok());
+  EXPECT_EQ(once->thresholds, again->thresholds);
+  EXPECT_EQ(once->measured, again->measured);
+}
+
+TEST(ParseFraction, ReadsSharesAndRefusesTheRest) {
+  EXPECT_DOUBLE_EQ(*ParseFraction("1%"), 0.01);
+  EXPECT_DOUBLE_EQ(*ParseFraction(" 2.5 % "), 0.025);
+  EXPECT_DOUBLE_EQ(*ParseFraction("0.01"), 0.01);
+  EXPECT_DOUBLE_EQ(*ParseFraction("100%"), 1);
+  EXPECT_DOUBLE_EQ(*ParseFraction("0"), 0);
+  for (const char* text : {"", "%", "1", "20", "-1%", "101%", "1%%", "nan", "nan%", "inf", "1e9%",
+                           "one", "1 percent", "0.1x", "0,1"}) {
+    const auto fraction = ParseFraction(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(fraction.status())) << text;
+  }
+}
+
+TEST(SaveMeasuredBundle, WritesThresholdsWhereTheyComeFromAndWhatTheyDo) {
+  const NetworkPlan plan = PlanOf(TinySpec());
+  Random random(12);
+  Bundle bundle = RandomBundle(plan, 0.5f, &random);
+  CalibrateOptions options = Within(Quantity::kEscalation, 0.25);
+  options.seed = 77;
+  Calibrated calibrated;
+  calibrated.thresholds = {0.125f, 0.75f};
+  calibrated.search_samples = 30;
+  calibrated.test_samples = 70;
+  calibrated.measured = 0.2;
+  Record(plan, "toy", options, calibrated, &bundle.manifest);
+  std::string folder = ::testing::TempDir() + "/ddnn_calibrate.XXXXXX";
+  ASSERT_NE(mkdtemp(&folder[0]), nullptr);
+  std::vector<v1::Section> sections;
+  for (const auto& [place, section] : bundle.sections) sections.push_back(section);
+  const auto test = LoadSplit(ToyDataset(plan), Split::kTest, 1);
+  const auto summary = SaveMeasuredBundle(folder + "/b", bundle.manifest, sections, *test, "toy",
+                                          CreateTorchEngine, 1);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  const auto loaded = LoadBundle(folder + "/b");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->thresholds, calibrated.thresholds);
+  EXPECT_EQ(loaded->sha256_hex(), summary->bundle_sha256());
+  const v1::ThresholdCalibration& how = loaded->manifest.provenance().threshold_calibration();
+  EXPECT_EQ(how.constraint(), "max_escalation");
+  EXPECT_EQ(how.limit(), 0.25);
+  EXPECT_EQ(how.confidence(), 0.95);
+  EXPECT_THAT(how.bound(), HasSubstr("2110.01052"));
+  EXPECT_EQ(how.split(), "calibration");
+  EXPECT_EQ(how.seed(), 77u);
+  EXPECT_EQ(how.test_samples(), 70);
+
+  const std::atomic<bool> stop{true};
+  EXPECT_TRUE(absl::IsCancelled(SaveMeasuredBundle(folder + "/c", bundle.manifest, sections, *test,
+                                                   "toy", CreateTorchEngine, 1, &stop)
+                                    .status()));
+  int left = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    left += entry.path().filename() != "b";
+  }
+  EXPECT_EQ(left, 0);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace ddnn::train

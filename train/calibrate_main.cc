@@ -1,0 +1,176 @@
+// ddnn-calibrate: chooses a bundle's thresholds so that a constraint holds with stated confidence.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "runtime/core/bundle.h"
+#include "runtime/torch/torch_engine.h"
+#include "train/calibrate.h"
+#include "train/evaluate.h"
+#include "train/interrupt.h"
+#include "train/measured_bundle.h"
+#include "train/run_program.h"
+
+ABSL_FLAG(std::string, bundle, "", "the bundle, as ddnn-train wrote it");
+ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
+ABSL_FLAG(std::string, out, "", "where the bundle with the new thresholds goes; empty: in place");
+ABSL_FLAG(std::string, max_accuracy_drop, "",
+          "accuracy that early exits may cost against the last exit, such as 1%");
+ABSL_FLAG(std::string, max_bytes, "", "payload per view and sample by the formula, such as 64");
+ABSL_FLAG(std::string, max_escalation, "",
+          "share of samples that pass the first exit, such as 20%");
+ABSL_FLAG(std::string, confidence, "95%", "with which the constraint holds");
+ABSL_FLAG(uint64_t, seed, 1,
+          "of the cut of the calibration samples into searched and testing ones");
+ABSL_FLAG(int32_t, threads, 0, "0: one per processor");
+
+namespace ddnn::train {
+namespace {
+
+constexpr char kUsage[] =
+    R"(finds thresholds for all exits of a bundle together that keep one constraint and are best
+at the rest, and says with which confidence the constraint holds.
+
+  ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_accuracy_drop 1%
+  ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_bytes 64 --out out/frugal
+  ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_escalation 20% --confidence 99%
+
+Under an accuracy drop, the fewest bytes; under the other two, the highest accuracy. Only the
+calibration split is looked at: three tenths are searched, the others test what was found. The confidence
+is a bound for any distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an
+estimate; it says nothing about samples of another kind, or of a network that was chosen on the same
+calibration samples. When nothing keeps the constraint at that confidence, nothing is written. The
+test split is read at the end, for report.json. Every daemon needs the new bundle.)";
+
+// What people type elsewhere: --max-bytes for --max_bytes.
+void UnderscoresInFlags(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    char* letter = argv[i];
+    while (*letter == '-') ++letter;
+    if (letter - argv[i] == 0 || letter - argv[i] > 2) continue;
+    for (; *letter != '\0' && *letter != '='; ++letter) {
+      if (*letter == '-') *letter = '_';
+    }
+  }
+}
+
+absl::StatusOr<double> Fraction(const std::string& flag, const std::string& text) {
+  absl::StatusOr<double> fraction = ParseFraction(text);
+  if (fraction.ok()) return fraction;
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", fraction.status().message()));
+}
+
+absl::StatusOr<CalibrateOptions> Options() {
+  CalibrateOptions options;
+  int given = 0;
+  for (const auto& [quantity, text] :
+       {std::make_pair(Quantity::kAccuracyDrop, absl::GetFlag(FLAGS_max_accuracy_drop)),
+        std::make_pair(Quantity::kBytes, absl::GetFlag(FLAGS_max_bytes)),
+        std::make_pair(Quantity::kEscalation, absl::GetFlag(FLAGS_max_escalation))}) {
+    if (text.empty()) continue;
+    ++given;
+    options.constraint.quantity = quantity;
+    if (quantity != Quantity::kBytes) {
+      absl::StatusOr<double> limit = Fraction(ToString(quantity), text);
+      if (!limit.ok()) return limit.status();
+      options.constraint.limit = *limit;
+    } else if (!absl::SimpleAtod(text, &options.constraint.limit) ||
+               !(options.constraint.limit > 0 && options.constraint.limit < 1e12)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--max_bytes: \"", text, "\", expected a number of bytes such as 64"));
+    }
+  }
+  if (given != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        given, " constraints; expected one of --max_accuracy_drop, --max_bytes, --max_escalation"));
+  }
+  absl::StatusOr<double> confidence = Fraction("confidence", absl::GetFlag(FLAGS_confidence));
+  if (!confidence.ok()) return confidence.status();
+  if (!(*confidence > 0 && *confidence < 1)) {
+    return absl::InvalidArgumentError("--confidence: expected more than 0 % and less than 100 %");
+  }
+  options.confidence = *confidence;
+  options.seed = absl::GetFlag(FLAGS_seed);
+  return options;
+}
+
+std::string Directory(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+void Print(const NetworkPlan& plan, const CalibrateOptions& options, const Calibrated& found) {
+  absl::PrintF("with %.4g %% confidence these thresholds %s\n\n", 100 * options.confidence,
+               Describe(plan, options.constraint));
+  for (size_t e = 0; e < plan.exits().size(); ++e) {
+    absl::PrintF("  %-10s %.4f\n", plan.exits()[e].name, found.thresholds[e]);
+  }
+  absl::PrintF(
+      "\n%d of the %d vectors found on %d calibration samples passed the test on %d others; on "
+      "those\nthe chosen one's figure is %.4g (an estimate, not the bound)\n",
+      found.shown, found.candidates, found.search_samples, found.test_samples, found.measured);
+}
+
+absl::StatusOr<int> Main() {
+  for (const auto& [name, value] : {std::make_pair("bundle", absl::GetFlag(FLAGS_bundle)),
+                                    std::make_pair("data", absl::GetFlag(FLAGS_data))}) {
+    if (value.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("--", name, " is missing; see --help"));
+    }
+  }
+  absl::StatusOr<CalibrateOptions> options = Options();
+  if (!options.ok()) return options.status();
+  const std::string from = Directory(absl::GetFlag(FLAGS_bundle));
+  const std::string given = absl::GetFlag(FLAGS_out), out = given.empty() ? from : Directory(given);
+  if (absl::Status status = CheckReplaceable(out); !status.ok()) return status;
+  absl::StatusOr<Bundle> bundle = LoadBundle(from);
+  if (!bundle.ok()) return bundle.status();
+  const std::string data = absl::GetFlag(FLAGS_data);
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(data);
+  if (!dataset.ok()) return dataset.status();
+  if (absl::Status fits = CheckDataFits(bundle->plan, (*dataset)->info()); !fits.ok()) return fits;
+
+  const std::atomic<bool>* stop = CatchInterrupts();
+  SetTorchThreads(1);  // each of these threads runs the network on samples of its own
+  int threads = absl::GetFlag(FLAGS_threads);
+  if (threads <= 0) threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  absl::StatusOr<SampleStore> samples = LoadSplit(**dataset, Split::kCalibration, threads, stop);
+  if (!samples.ok()) return samples.status();
+  absl::StatusOr<ExitRecords> records =
+      RecordExits(*bundle, CreateTorchEngine, *samples, /*missing=*/0, threads, stop);
+  if (!records.ok()) return records.status();
+  absl::StatusOr<Calibrated> found = Calibrate(bundle->plan, *records, *options);
+  if (!found.ok()) return found.status();
+  Print(bundle->plan, *options, *found);
+  std::fflush(stdout);
+
+  Record(bundle->plan, data, *options, *found, &bundle->manifest);
+  std::vector<v1::Section> sections;
+  for (const auto& [place, section] : bundle->sections) sections.push_back(section);
+  absl::StatusOr<SampleStore> test = LoadSplit(**dataset, Split::kTest, threads, stop);
+  if (!test.ok()) return test.status();
+  absl::StatusOr<v1::RunSummary> summary = SaveMeasuredBundle(
+      out, bundle->manifest, sections, *test, data, CreateTorchEngine, threads, stop);
+  if (!summary.ok()) return summary.status();
+  if (test->size() > 0) absl::PrintF("\n%s", ToText(bundle->plan, *summary));
+  absl::PrintF("\nwritten to %s\n", out);
+  return 0;
+}
+
+}  // namespace
+}  // namespace ddnn::train
+
+int main(int argc, char** argv) {
+  ddnn::train::UnderscoresInFlags(argc, argv);
+  return ddnn::train::RunProgram(argc, argv, "ddnn-calibrate", ddnn::train::kUsage,
+                                 &ddnn::train::Main);
+}
