@@ -32,14 +32,21 @@ tools/install_dependencies.sh
 step "Building"
 mkdir -p out/demo
 cmake --preset release >out/demo/configure.log 2>&1 || { cat out/demo/configure.log; exit 1; }
-cmake --build --preset release --target ddnn-train ddnn-eval ddnn-device ddnn-edge ddnn-cloud ddnn-query ddnn-local
+cmake --build --preset release --target ddnn-train ddnn-eval ddnn-calibrate ddnn-device ddnn-edge ddnn-cloud ddnn-query ddnn-local
 
 # The bundle belongs to this network, this data and these cameras; anything else trains anew.
 stamp=$(cat "$network" datasets/six_cameras.textproto | sha256sum | cut -d' ' -f1)
 if $retrain || [ ! -f "$bundle/bundle.textproto" ] || [ "$(cat out/bundles/six_cameras.stamp 2>/dev/null)" != "$stamp" ]; then
   step "Training $network on $data"
   mkdir -p out/bundles
-  build/bin/ddnn-train --network "$network" --data "$data" --out "$bundle"
+  # An interrupted training goes on where it was, if it was this one.
+  go_on=()
+  if [ -f "$bundle.checkpoint" ]; then
+    go_on=(--resume)
+    if $retrain || [ "$(cat out/bundles/six_cameras.begun 2>/dev/null)" != "$stamp" ]; then go_on=(--restart); fi
+  fi
+  echo "$stamp" >out/bundles/six_cameras.begun
+  build/bin/ddnn-train --network "$network" --data "$data" --out "$bundle" "${go_on[@]}"
   echo "$stamp" >out/bundles/six_cameras.stamp
 else
   step "Reusing the bundle in $bundle (--retrain makes a new one)"

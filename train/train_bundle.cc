@@ -1,11 +1,9 @@
 #include "train/train_bundle.h"
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <memory>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "runtime/core/bundle.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
+#include "train/measured_bundle.h"
 #include "train/thresholds.h"
 
 namespace ddnn::train {
@@ -21,21 +20,6 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 constexpr double kDefaultAccuracyDrop = 0.005;
-
-// A bundle on its way, removed unless it was moved to its place.
-class ScratchDirectory {
- public:
-  explicit ScratchDirectory(const std::string& beside)
-      : path_(absl::StrCat(beside, ".check.", getpid())) {}
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 absl::Status CheckSplits(const Dataset& dataset) {
   for (Split split : {Split::kTrain, Split::kCalibration, Split::kTest}) {
@@ -164,26 +148,13 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   if (!choice.ok()) return choice.status();
   const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *choice);
 
-  // The report names the bundle's hash and is about what a daemon would load: so the bundle is
-  // written, read back and evaluated beside its place before it goes there with its report.
-  const ScratchDirectory scratch(directory);
-  absl::Status saved = SaveBundle(scratch.path(), manifest, result.trained.sections, "{}\n");
-  if (!saved.ok()) return saved;
-  absl::StatusOr<Bundle> bundle = LoadBundle(scratch.path());
-  if (!bundle.ok()) return bundle.status();
   absl::StatusOr<SampleStore> test =
       LoadSplit(dataset, Split::kTest, options.threads, options.stop);
   if (!test.ok()) return test.status();
-  EvaluateOptions evaluate;
-  evaluate.threads = options.threads;
-  evaluate.stop = options.stop;
   absl::StatusOr<v1::RunSummary> summary =
-      Evaluate(*bundle, engine, *test, data, bundle->thresholds, evaluate);
+      SaveMeasuredBundle(directory, manifest, result.trained.sections, *test, data, engine,
+                         options.threads, options.stop);
   if (!summary.ok()) return summary.status();
-  absl::StatusOr<std::string> json = ToJson(*summary);
-  if (!json.ok()) return json.status();
-  saved = SaveBundle(directory, manifest, result.trained.sections, *json);
-  if (!saved.ok()) return saved;
   RemoveCheckpoint(options.checkpoint);
   result.summary = *std::move(summary);
   return result;
