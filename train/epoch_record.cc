@@ -80,6 +80,7 @@ ProgressReport ReportOf(const v1::EpochRecord& record) {
   report.flipped = record.flipped();
   report.binary_weights = record.binary_weights();
   report.best = record.best();
+  report.record = &record;
   for (const v1::ExitEpoch& exit : record.exit()) {
     report.exit_names.push_back(exit.exit());
     report.exit_loss.push_back(Mean(exit.loss_sum(), exit.counted()));

@@ -32,7 +32,7 @@ void AddCalibrationBatch(const NetworkPlan& plan, const std::vector<ExitBatch>& 
                          v1::EpochRecord* record);
 
 /// Means and fractions of what the record holds so far. Calibration's are empty before
-/// AddCalibrationBatch.
+/// AddCalibrationBatch. Points to `record`.
 ProgressReport ReportOf(const v1::EpochRecord& record);
 
 /// Counts binary weights that change their sign.

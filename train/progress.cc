@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "train/training_log.h"
 
 namespace ddnn::train {
 namespace {
@@ -31,7 +32,8 @@ std::string Bar(double done) {
 
 }  // namespace
 
-Progress::Progress(std::FILE* out, bool terminal) : out_(out), terminal_(terminal) {}
+Progress::Progress(std::FILE* out, bool terminal, TrainingLog* log)
+    : out_(out), terminal_(terminal), log_(log) {}
 
 std::string Progress::Speed(const ProgressReport& report, absl::Time now) {
   const double seconds = absl::ToDoubleSeconds(now - start_);
@@ -44,6 +46,7 @@ std::string Progress::Speed(const ProgressReport& report, absl::Time now) {
 }
 
 void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
+  if (log_ != nullptr && report.record != nullptr) log_->OnBatch(report, now);
   if (start_ == absl::InfinitePast()) {
     start_ = now;
     start_behind_ = Behind(report);
@@ -61,6 +64,7 @@ void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
 }
 
 void Progress::OnEpoch(const ProgressReport& report, absl::Time now) {
+  if (log_ != nullptr && report.record != nullptr) log_->OnEpoch(report, now);
   if (out_ == nullptr) return;
   absl::FPrintF(out_, "%sepoch %d/%d  loss %.3f  calibration:%s%s%s\n", terminal_ ? "\r\033[K" : "",
                 report.epoch, report.epochs, report.loss,

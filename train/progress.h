@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "ddnn/v1/history.pb.h"
 
 namespace ddnn::train {
 
@@ -26,13 +27,18 @@ struct ProgressReport {
   /// Likewise: the share that each exit would take if all thresholds were 0.5.
   std::vector<double> calibration_stopped_at_half;
   bool best = false;  ///< at the end of an epoch: the best so far
+  /// The sums behind these means, while the call lasts; may be null.
+  const v1::EpochRecord* record = nullptr;
 };
+
+class TrainingLog;
 
 /// Shows training: on a terminal one line that is drawn anew, elsewhere one plain line per epoch.
 class Progress {
  public:
   /// \param out  not owned; nothing is printed when null.
-  Progress(std::FILE* out, bool terminal);
+  /// \param log  told the same; not owned, may be null.
+  Progress(std::FILE* out, bool terminal, TrainingLog* log = nullptr);
   virtual ~Progress() = default;
 
   /// A batch is done; draws at most ten times a second.
@@ -45,6 +51,7 @@ class Progress {
 
   std::FILE* out_;
   bool terminal_;
+  TrainingLog* log_;
   absl::Time start_ = absl::InfinitePast(), drawn_ = absl::InfinitePast();
   double start_behind_ = 0;  ///< samples that were done at start_: a resumed run has some
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/checkpoint.h"
@@ -19,6 +21,7 @@
 #include "train/interrupt.h"
 #include "train/run_program.h"
 #include "train/train_bundle.h"
+#include "train/training_log.h"
 
 ABSL_FLAG(std::string, network, "", "the network, models/*.textproto");
 ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
@@ -32,6 +35,7 @@ ABSL_FLAG(int32_t, threads, 0, "0: one per processor, 16 at most");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint OUT.checkpoint");
 ABSL_FLAG(bool, restart, false, "delete the checkpoint that is there and start again");
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda");
+ABSL_FLAG(std::string, logdir, "", "also write scalars there for TensorBoard");
 
 namespace ddnn::train {
 namespace {
@@ -50,7 +54,11 @@ the bundle's report.json holds what the test split says.
 After every epoch the whole state of the training is in OUT.checkpoint, until the bundle is written.
 Ctrl-C and SIGTERM finish the step, write it, and exit with 130; a second one ends at once. The same
 command with --resume goes on, also after a power cut, to the same bundle bit for bit as without the
-pause. It must be the same network, data, options and number of threads; --restart starts again.)";
+pause. It must be the same network, data, options and number of threads; --restart starts again.
+
+To watch loss, accuracy and exits in TensorBoard, every tenth step and after each epoch:
+
+  ddnn-train ... --logdir logs/six &  tensorboard --logdir logs)";
 
 absl::Status Required(const std::string& name, const std::string& value) {
   if (!value.empty()) return absl::OkStatus();
@@ -114,6 +122,21 @@ absl::Status CheckWritable(const std::string& out) {
   return CheckReplaceable(out);
 }
 
+// Null without --logdir.
+absl::StatusOr<std::unique_ptr<TrainingLog>> OpenLog() {
+  const std::string folder = absl::GetFlag(FLAGS_logdir);
+  if (folder.empty()) return nullptr;
+  char host[256] = "";
+  if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') std::strcpy(host, "localhost");
+  absl::StatusOr<std::unique_ptr<EventFile>> events =
+      EventFile::Create(folder, host, getpid(), absl::Now());
+  if (!events.ok()) {
+    return absl::Status(events.status().code(),
+                        absl::StrCat("--logdir: ", events.status().message()));
+  }
+  return std::make_unique<TrainingLog>(*std::move(events));
+}
+
 absl::StatusOr<int> Main() {
   absl::Status status = Required("network", absl::GetFlag(FLAGS_network));
   status.Update(Required("data", absl::GetFlag(FLAGS_data)));
@@ -134,9 +157,14 @@ absl::StatusOr<int> Main() {
                plan->spec().name(), absl::GetFlag(FLAGS_data), options->epochs, options->batch,
                options->threads);
   std::fflush(stdout);
-  Progress progress(stdout, isatty(STDOUT_FILENO));
+  absl::StatusOr<std::unique_ptr<TrainingLog>> log = OpenLog();
+  if (!log.ok()) return log.status();
+  Progress progress(stdout, isatty(STDOUT_FILENO), log->get());
   absl::StatusOr<BundleResult> result =
       TrainBundle(*plan, **dataset, out, *options, CreateTorchEngine, &progress);
+  if (*log != nullptr && !(*log)->status().ok()) {
+    absl::FPrintF(stderr, "ddnn-train: --logdir is not complete: %s\n", (*log)->status().message());
+  }
   if (absl::IsCancelled(result.status())) {
     std::error_code ignored;
     const std::string checkpoint = CheckpointPath(out);

@@ -66,6 +66,8 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   std::ofstream(folder_ + "/file") << "x";
   ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network,
                 "expected a bundle");
+  ExpectRefused("ddnn-train --data mnist --logdir " + folder_ + "/file" + network + out,
+                "--logdir");
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
 }
 
