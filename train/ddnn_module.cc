@@ -13,10 +13,6 @@ std::vector<v1::Layer> Layers(const google::protobuf::RepeatedPtrField<v1::Layer
   return {layers.begin(), layers.end()};
 }
 
-at::Tensor ChannelsLast(const at::Tensor& x) {
-  return x.contiguous(at::MemoryFormat::ChannelsLast);
-}
-
 // An undefined mask means that all are present: then nothing needs to be masked out at all.
 at::Tensor MaskOf(const at::Tensor& presence) {
   if (presence.all().item<bool>()) return {};
@@ -54,6 +50,8 @@ DdnnModule::DdnnModule(const NetworkPlan& plan) : plan_(plan) {
       const int count = static_cast<int>(nodes.size());
       LayerStack body(Layers(spec.layer()), node.input, node.body, count);
       LayerStack head(Layers(spec.exit().layer()), node.features, node.head, count);
+      const v1::Input& input = plan_.spec().input();
+      if (t == 0) body.TakePixels(input.offset(), input.scale());
       module.groups.push_back({std::move(nodes), std::move(body), std::move(head)});
     }
     if (tier.children_exit >= 0 && plan_.exits()[tier.children_exit].scores == v1::CC) {
@@ -69,13 +67,9 @@ DdnnModule::DdnnModule(const NetworkPlan& plan) : plan_(plan) {
 
 DdnnModule::TierBatch DdnnModule::FirstInputs(const at::Tensor& pixels,
                                               const at::Tensor& presence) const {
-  const v1::Input& input = plan_.spec().input();
-  const at::Tensor x = (pixels.to(at::kFloat) - static_cast<float>(input.offset()))
-                           .mul_(input.scale())
-                           .flatten(1, 2);
   TierBatch batch;
   batch.mask = MaskOf(presence);
-  batch.whole = ChannelsLast(x);
+  batch.whole = pixels.flatten(1, 2);
   for (const at::Tensor& view : batch.whole.chunk(plan_.views(), 1)) {
     batch.features.push_back(view);
   }
@@ -137,7 +131,7 @@ DdnnModule::TierBatch DdnnModule::RunTier(int t, const TierBatch& below,
           1, at::tensor(std::vector<int64_t>(group.nodes.begin(), group.nodes.end()), at::kLong)
                  .to(mask.device()));
     }
-    x = group.body.Forward(ChannelsLast(x), mask, training_);
+    x = group.body.Forward(x, mask, training_);
     if (tier.exit >= 0) {
       const at::Tensor s = group.head.Forward(x, mask, training_);
       const std::vector<at::Tensor> parts =

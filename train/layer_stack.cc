@@ -26,6 +26,10 @@ double Epsilon(const v1::BatchNorm& norm) {
   return norm.has_epsilon() ? norm.epsilon() : kDefaultEpsilon;
 }
 
+double Momentum(const v1::BatchNorm& norm) {
+  return norm.has_momentum() ? norm.momentum() : kDefaultMomentum;
+}
+
 const v1::Conv& ConvOf(const v1::Layer& layer) {
   return layer.kind_case() == Kind::kBinaryConv ? layer.binary_conv() : layer.conv();
 }
@@ -100,6 +104,51 @@ LayerStack::LayerStack(std::vector<v1::Layer> layers, const ValueType& input,
         step.layer.kind_case() == Kind::kBatchNorm && step.input.kind == ValueKind::kInteger;
     norm = over_integers ? &step : nullptr;
   }
+  blocks_.resize(steps_.size());
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    blocks_[i].steps = PlanBlock(i, &blocks_[i].shape);
+  }
+}
+
+void LayerStack::TakePixels(double offset, double scale) {
+  pixels_ = true;
+  offset_ = offset;
+  scale_ = scale;
+  if (blocks_.empty()) return;
+  blocks_[0].shape.offset = offset;
+  blocks_[0].shape.scale = scale;
+}
+
+size_t LayerStack::PlanBlock(size_t first, ConvBlockShape* shape) const {
+  const auto kind = [&](size_t i) {
+    return i < steps_.size() ? steps_[i].layer.kind_case() : Kind::KIND_NOT_SET;
+  };
+  size_t i = first;
+  if (kind(i) != Kind::kBinaryConv) return 0;
+  const v1::Conv& conv = steps_[i].layer.binary_conv();
+  if (Or(conv.stride(), 1) != 1) return 0;
+  shape->groups = groups_;
+  shape->channels = steps_[i].input.shape.channels;
+  shape->filters = conv.filters();
+  shape->kernel = conv.kernel();
+  shape->padding = conv.padding();
+  ++i;
+  if (kind(i) == Kind::kMaxPool) {
+    const v1::Pool& pool = steps_[i++].layer.max_pool();
+    shape->pool_kernel = pool.kernel();
+    shape->pool_stride = Or(pool.stride(), pool.kernel());
+    shape->pool_padding = pool.padding();
+  }
+  if (kind(i) != Kind::kBatchNorm) return 0;
+  shape->momentum = Momentum(steps_[i].layer.batch_norm());
+  shape->epsilon = Epsilon(steps_[i++].layer.batch_norm());
+  shape->activation = Activation::kNone;
+  if (kind(i) == Kind::kSign || kind(i) == Kind::kRelu) {
+    shape->activation = kind(i) == Kind::kSign ? Activation::kSign : Activation::kRelu;
+    ++i;
+  }
+  const Shape& in = steps_[first].input.shape;
+  return FitsConvBlock(*shape, in.height, in.width) ? i - first : 0;
 }
 
 void LayerStack::Prepare(Step* step) const {
@@ -130,18 +179,29 @@ void LayerStack::Prepare(Step* step) const {
 
 at::Tensor LayerStack::Forward(at::Tensor x, const at::Tensor& mask, bool training) const {
   bool signed_already = false;
-  for (const Step& step : steps_) {
+  const auto in_units = [&](const at::Tensor& t) {
+    if (!pixels_ || t.scalar_type() != at::kByte) return t;
+    return (t.to(at::kFloat) - static_cast<float>(offset_)).mul_(scale_);
+  };
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
     const Kind kind = step.layer.kind_case();
-    if (kind == Kind::kBatchNorm && !training) {
-      x = ApplyFolded(step, x);
+    if (training && blocks_[i].steps > 0 && x.is_cpu()) {
+      const bool pooled = blocks_[i].shape.pool_kernel > 0;
+      const Step& norm = steps_[i + (pooled ? 2 : 1)];
+      x = ConvBlock(blocks_[i].shape, x, mask, step.weight, norm.gamma, norm.beta, norm.mean,
+                    norm.variance);
+      i += blocks_[i].steps - 1;
+    } else if (kind == Kind::kBatchNorm && !training) {
+      x = ApplyFolded(step, in_units(x));
       signed_already = step.folds_sign;
     } else if (kind == Kind::kSign && signed_already) {
       signed_already = false;
     } else {
-      x = Apply(step, x, mask, training);
+      x = Apply(step, in_units(x), mask, training);
     }
   }
-  return x;
+  return in_units(x);
 }
 
 at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Tensor& mask,
@@ -156,8 +216,7 @@ at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Te
     case Kind::kBatchNorm: {
       const v1::BatchNorm& norm = step.layer.batch_norm();
       return MaskedBatchNorm(x, mask, step.gamma, step.beta, step.mean, step.variance,
-                             norm.has_momentum() ? norm.momentum() : kDefaultMomentum,
-                             Epsilon(norm));
+                             Momentum(norm), Epsilon(norm));
     }
     case Kind::kMaxPool:
     case Kind::kAveragePool: {
@@ -190,11 +249,12 @@ at::Tensor LayerStack::ApplyConv(const Step& step, const at::Tensor& x) const {
   const std::vector<int64_t> stride(2, Or(conv.stride(), 1)), padding(2, conv.padding());
   const std::vector<int64_t> dilation(2, 1);
   const at::Tensor weight = step.binary ? SignSte(step.weight) : step.weight;
-  return at::conv2d(x, weight, step.bias, at::IntArrayRef(stride), at::IntArrayRef(padding),
+  return at::conv2d(x.contiguous(at::MemoryFormat::ChannelsLast), weight, step.bias, at::IntArrayRef(stride), at::IntArrayRef(padding),
                     at::IntArrayRef(dilation), groups_);
 }
 
 at::Tensor LayerStack::ApplyLinear(const Step& step, const at::Tensor& x) const {
+  if (step.binary && x.is_cpu()) return BinaryLinearBlock(x, step.weight);
   const at::Tensor weight = step.binary ? SignSte(step.weight) : step.weight;
   const int64_t batch = x.size(0), inputs = step.input.shape.size();
   // A (grouped) convolution of one pixel is this product too. oneDNN computes it several times as

@@ -8,6 +8,7 @@
 
 #include "ddnn/v1/bundle.pb.h"
 #include "models/network_plan.h"
+#include "train/conv_block.h"
 #include "train/module_state.h"
 #include "train/ops.h"
 
@@ -21,9 +22,13 @@ class LayerStack {
   LayerStack(std::vector<v1::Layer> layers, const ValueType& input,
              const std::vector<ValueType>& types, int groups);
 
-  /// \param x     [B, G*C, H, W] in the network's units
+  /// The input is pixels, x = (pixel - offset) * scale in the network's units.
+  void TakePixels(double offset, double scale);
+
+  /// \param x     [B, G*C, H, W] float in the network's units, or after TakePixels uint8
   /// \param mask  [B, G], or undefined: which nodes are present; see MaskedBatchNorm.
   /// Outside training it computes what the exported layers will: batch norm is folded first.
+  /// What comes out where a node is absent means nothing.
   at::Tensor Forward(at::Tensor x, const at::Tensor& mask, bool training) const;
 
   /// Everything the optimiser moves; all leaves.
@@ -51,6 +56,8 @@ class LayerStack {
   };
 
   void Prepare(Step* step) const;
+  /// How many steps, from `first` on, one ConvBlock computes; 0: none.
+  size_t PlanBlock(size_t first, ConvBlockShape* shape) const;
   at::Tensor Apply(const Step& step, const at::Tensor& x, const at::Tensor& mask,
                    bool training) const;
   at::Tensor ApplyConv(const Step& step, const at::Tensor& x) const;
@@ -58,8 +65,17 @@ class LayerStack {
   at::Tensor ApplyFolded(const Step& step, const at::Tensor& x) const;
   v1::SectionLayer ExportStep(const Step& step, int group) const;
 
+  /// Steps that training on a CPU computes as one operation.
+  struct Block {
+    size_t steps = 0;
+    ConvBlockShape shape;
+  };
+
   int groups_;
+  bool pixels_ = false;
+  double offset_ = 0, scale_ = 1;
   std::vector<Step> steps_;
+  std::vector<Block> blocks_;  ///< by first step
 };
 
 /// A float linear layer of one node: weight [O, I], bias [O].
