@@ -1,4 +1,5 @@
-// How many samples a second a network trains on: random views, everything a step of ddnn-train does.
+// How many samples a second a network trains on: random views, everything a step of ddnn-train
+// does.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -36,9 +36,8 @@ struct Geometry {
     lead = (s.kernel - 1) * (pitch + 1);
     dy_plane = lead + length + lead + kSlack;
     const auto pooled = [&](int64_t size) {
-      return s.pool_kernel == 0
-                 ? size
-                 : (size + 2 * s.pool_padding - s.pool_kernel) / s.pool_stride + 1;
+      return s.pool_kernel == 0 ? size
+                                : (size + 2 * s.pool_padding - s.pool_kernel) / s.pool_stride + 1;
     };
     out_height = pooled(conv_height);
     out_width = pooled(conv_width);
@@ -78,7 +77,8 @@ void CopyPadded(const Geometry& g, const T* from, float* planes) {
       if constexpr (std::is_same_v<T, float>) {
         std::copy_n(from, g.width, to);
       } else {
-        for (int64_t x = 0; x < g.width; ++x) to[x] = (static_cast<float>(from[x]) - offset) * scale;
+        for (int64_t x = 0; x < g.width; ++x)
+          to[x] = (static_cast<float>(from[x]) - offset) * scale;
       }
     }
   }
@@ -115,8 +115,7 @@ std::vector<float> BackwardWeights(const Geometry& g, const float* weight) {
     for (int64_t f = 0; f < g.s.filters; ++f) {
       for (int64_t c = 0; c < g.s.channels; ++c) {
         const float* from = weight + ((group * g.s.filters + f) * g.s.channels + c) * area;
-        float* to = packed.data() +
-                    (group * inputs + c / kFours * kFours) * g.s.filters * area +
+        float* to = packed.data() + (group * inputs + c / kFours * kFours) * g.s.filters * area +
                     f * area * kFours + c % kFours;
         for (int64_t k = 0; k < area; ++k) to[k * kFours] = from[area - 1 - k] >= 0 ? 1.0f : -1.0f;
       }
@@ -130,7 +129,7 @@ bool Present(const float* mask, const Geometry& g, int64_t sample, int64_t group
 }
 
 const float* MaskValues(const at::Tensor& mask) {
-  return mask.defined() ? mask.data_ptr<float>() : nullptr;
+  return mask.numel() > 0 ? mask.data_ptr<float>() : nullptr;
 }
 
 // The convolution's result for one node and sample, pooled.
@@ -233,7 +232,8 @@ void ReduceWeightGradient(const Geometry& g, const std::vector<std::vector<float
       const int64_t group = filter / g.s.filters, f = filter % g.s.filters;
       for (int64_t t = 0; t < g.taps; ++t) {
         const int64_t at =
-            (((group * g.fours + f / kFours * kFours) / kFours * g.taps + t) * kFours + f % kFours) *
+            (((group * g.fours + f / kFours * kFours) / kFours * g.taps + t) * kFours +
+             f % kFours) *
             lanes;
         float total = 0;
         for (const std::vector<float>& chunk : sums) {
@@ -261,8 +261,8 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
     const at::Tensor y =
         at::empty({g.batch, channels, g.out_height, g.out_width}, weight.options());
     const at::Tensor before = at::empty_like(y);
-    const at::Tensor where = at::empty(
-        {shape.pool_kernel > 0 ? y.numel() : 0}, weight.options().dtype(at::kByte));
+    const at::Tensor where =
+        at::empty({shape.pool_kernel > 0 ? y.numel() : 0}, weight.options().dtype(at::kByte));
     float* pooled = before.data_ptr<float>();
     uint8_t* places = shape.pool_kernel > 0 ? where.data_ptr<uint8_t>() : nullptr;
     const std::vector<float> weights = ForwardWeights(g, weight.data_ptr<float>());
@@ -365,8 +365,8 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
         const int64_t begin = g.batch * chunk / kChunks, end = g.batch * (chunk + 1) / kChunks;
         for (int64_t i = begin * g.s.groups; i < end * g.s.groups; ++i) {
           const int64_t b = i / g.s.groups, group = i % g.s.groups;
-          float* to = needs_dx ? dx.data_ptr<float>() + i * g.s.channels * g.height * g.width
-                               : nullptr;
+          float* to =
+              needs_dx ? dx.data_ptr<float>() + i * g.s.channels * g.height * g.width : nullptr;
           if (!Present(mask, g, b, group)) {
             if (needs_dx) std::fill_n(to, g.s.channels * g.height * g.width, 0.0f);
             continue;
@@ -410,8 +410,8 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
   }
 
   static std::vector<NormTerms> Norms(const ConvBlockShape& s, const at::Tensor& gamma,
-                                       const at::Tensor& beta, const at::Tensor& centres,
-                                       const at::Tensor& inverse) {
+                                      const at::Tensor& beta, const at::Tensor& centres,
+                                      const at::Tensor& inverse) {
     std::vector<NormTerms> norms(gamma.size(0));
     for (size_t c = 0; c < norms.size(); ++c) {
       norms[c] = {centres.data_ptr<float>()[c],
@@ -423,16 +423,17 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
 
   static void Remember(const ConvBlockShape& s, AutogradContext* context) {
     context->saved_data["sizes"] =
-        std::vector<int64_t>{s.groups,      s.channels,    s.filters,      s.kernel, s.padding,
-                             s.pool_kernel, s.pool_stride, s.pool_padding,
-                             static_cast<int64_t>(s.activation)};
+        std::vector<int64_t>{s.groups,      s.channels,     s.filters,
+                             s.kernel,      s.padding,      s.pool_kernel,
+                             s.pool_stride, s.pool_padding, static_cast<int64_t>(s.activation)};
     context->saved_data["pixels"] = std::vector<double>{s.offset, s.scale};
   }
 
   static ConvBlockShape Recall(AutogradContext* context) {
     const std::vector<int64_t> sizes = context->saved_data["sizes"].toIntVector();
     const std::vector<double> pixels = context->saved_data["pixels"].toDoubleVector();
-    ConvBlockShape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7]};
+    ConvBlockShape s{sizes[0], sizes[1], sizes[2], sizes[3],
+                     sizes[4], sizes[5], sizes[6], sizes[7]};
     s.activation = static_cast<Activation>(sizes[8]);
     s.offset = pixels[0];
     s.scale = pixels[1];
@@ -489,8 +490,8 @@ struct BinaryLinearFunction : torch::autograd::Function<BinaryLinearFunction> {
         float* to = dw.data_ptr<float>() + group * outputs * inputs;
         const float* now = weight.data_ptr<float>() + group * outputs * inputs;
         Kernels().outer(x.data_ptr<float>() + group * inputs, groups * inputs,
-                        grad + group * outputs, groups * outputs, batch, inputs, outputs, begin, end,
-                        to);
+                        grad + group * outputs, groups * outputs, batch, inputs, outputs, begin,
+                        end, to);
         for (int64_t o = 0; o < outputs; ++o) {
           for (int64_t j = o * inputs + begin; j < o * inputs + end; ++j) {
             if (std::fabs(now[j]) > 1) to[j] = 0;
@@ -518,8 +519,9 @@ bool FitsConvBlock(const ConvBlockShape& s, int64_t height, int64_t width) {
 at::Tensor ConvBlock(const ConvBlockShape& shape, const at::Tensor& x, const at::Tensor& mask,
                      const at::Tensor& weight, const at::Tensor& gamma, const at::Tensor& beta,
                      const at::Tensor& mean, const at::Tensor& variance) {
-  return ConvBlockFunction::apply(x, mask.defined() ? mask.contiguous() : mask, weight, gamma, beta,
-                                  mean, variance, shape);
+  // LibTorch takes no undefined tensors here.
+  const at::Tensor present = mask.defined() ? mask.contiguous() : at::empty({0}, weight.options());
+  return ConvBlockFunction::apply(x, present, weight, gamma, beta, mean, variance, shape);
 }
 
 at::Tensor BinaryLinearBlock(const at::Tensor& x, const at::Tensor& weight) {

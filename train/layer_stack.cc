@@ -249,8 +249,9 @@ at::Tensor LayerStack::ApplyConv(const Step& step, const at::Tensor& x) const {
   const std::vector<int64_t> stride(2, Or(conv.stride(), 1)), padding(2, conv.padding());
   const std::vector<int64_t> dilation(2, 1);
   const at::Tensor weight = step.binary ? SignSte(step.weight) : step.weight;
-  return at::conv2d(x.contiguous(at::MemoryFormat::ChannelsLast), weight, step.bias, at::IntArrayRef(stride), at::IntArrayRef(padding),
-                    at::IntArrayRef(dilation), groups_);
+  return at::conv2d(x.contiguous(at::MemoryFormat::ChannelsLast), weight, step.bias,
+                    at::IntArrayRef(stride), at::IntArrayRef(padding), at::IntArrayRef(dilation),
+                    groups_);
 }
 
 at::Tensor LayerStack::ApplyLinear(const Step& step, const at::Tensor& x) const {

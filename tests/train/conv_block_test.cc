@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -21,7 +22,9 @@ struct Case {
   ConvBlockShape shape;
   at::Tensor x, mask, weight, gamma, beta, mean, variance;
 
-  at::Tensor Fused() const { return ConvBlock(shape, x, mask, weight, gamma, beta, mean, variance); }
+  at::Tensor Fused() const {
+    return ConvBlock(shape, x, mask, weight, gamma, beta, mean, variance);
+  }
 
   // Operation by operation; zero where a node is absent.
   at::Tensor Plain() const {
@@ -195,7 +198,8 @@ TEST(PlaneKernels, AreTheSameInEveryInstructionSet) {
                       &sums[i][3]);
     }
     for (int j = 0; j < 4; ++j) {
-      EXPECT_NEAR(sums[0][j], sums[1][j], 1e-4f * std::max(1.0f, std::abs(sums[1][j]))) << wide.name;
+      EXPECT_NEAR(sums[0][j], sums[1][j], 1e-4f * std::max(1.0f, std::fabs(sums[1][j])))
+          << wide.name;
     }
   }
 }
