@@ -1,13 +1,14 @@
 #include "train/conv_block.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "train/parallel.h"
 
 namespace ddnn::train {
 namespace {

@@ -1,12 +1,13 @@
 #include "train/masked_norm.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "train/parallel.h"
 
 namespace ddnn::train {
 namespace {

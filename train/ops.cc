@@ -1,7 +1,6 @@
 #include "train/ops.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -9,6 +8,7 @@
 #include <limits>
 
 #include "train/masked_norm.h"
+#include "train/parallel.h"
 
 namespace ddnn::train {
 namespace {
