@@ -13,6 +13,7 @@ Opener FindOpener(const std::string& kind) {
   if (kind == "fashion-mnist" || kind == "mnist") return &OpenPlainItems;
   if (kind == "six-cameras") return &OpenSixCameras;
   if (kind == "grid") return &OpenGrid;
+  if (kind == "cifar10") return &OpenCifar10;
   if (kind == "mvmc") return &OpenMvmc;
   if (kind == "folder") return &OpenFolder;
   return nullptr;
@@ -22,7 +23,7 @@ Opener FindOpener(const std::string& kind) {
 
 std::string DatasetForms() {
   return "fashion-mnist[:DIR], mnist[:DIR], six-cameras:BASE[?params=FILE], grid:BASE, "
-         "mvmc:TRAIN.npz[,TEST.npz][?classes=N], "
+         "cifar10:DIR, mvmc:TRAIN.npz[,TEST.npz][?classes=N], "
          "folder:DIR[?size=CxHxW][&views=N][&classes=NAME,...]";
 }
 

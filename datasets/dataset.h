@@ -40,13 +40,13 @@ class Dataset {
 };
 
 /// Opens a dataset by its spec:
-///   fashion-mnist[:DIR]              one view 1x28x28, padded to 1x32x32; Debian's folder by
-///   default mnist[:DIR]                      likewise; tools/fetch_mnist.sh's folder by default
+///   fashion-mnist[:DIR]              one view 1x28x28, padded to 1x32x32; DIR: Debian's
+///   mnist[:DIR]                      likewise; DIR: where tools/fetch_mnist.sh puts it
 ///   six-cameras:BASE[?params=FILE]   six simulated cameras over `fashion-mnist` or `mnist`
-///   grid:BASE                        BASE padded to 30x32 and cut into 3x2 tiles of 10x16, one
-///   view each mvmc:TRAIN.npz[,TEST.npz]        X float32 [N, V, C, H, W] in 0..1, y int32 [N, V]
-///   folder:DIR                       DIR/<split>/<class>/<sample>[/<view>].png|jpg (needs OpenCV:
-///   see pictures.h)
+///   grid:BASE                        BASE padded to 30x32: 3x2 views of 10x16
+///   cifar10:DIR                      one view 3x32x32; DIR has the original binary files
+///   mvmc:TRAIN.npz[,TEST.npz]        X float32 [N, V, C, H, W] in 0..1, y int32 [N, V]
+///   folder:DIR                       DIR/<split>/<class>/<sample>[/<view>].png|jpg
 /// INVALID_ARGUMENT lists these forms; errors of files name the file, what was found and what was
 /// expected.
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& spec);

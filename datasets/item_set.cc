@@ -1,21 +1,15 @@
 #include "datasets/item_set.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "datasets/counter_rng.h"
+#include "datasets/split_pictures.h"
 
 namespace ddnn {
 namespace {
-
-constexpr int64_t kCalibrationItems = 5000;
-constexpr uint64_t kSplitSeed = 0x5eed5711u;
 
 constexpr char kFashionFolder[] = "/usr/share/datasets/fashion-mnist";
 
@@ -92,45 +86,17 @@ absl::StatusOr<std::shared_ptr<const ItemSet>> ItemSet::Open(const std::string& 
     if (!file.ok()) return file.status();
     set->train_ = *std::move(file);
   }
-  set->MakeSplits();
+  const auto rows = [](const File& from) {
+    return PictureRows{reinterpret_cast<const uint8_t*>(from.images.bytes.data()), kSide * kSide,
+                       kSide * kSide, static_cast<int64_t>(from.labels.bytes.size())};
+  };
+  set->members_ = SplitPictures(rows(set->train_), rows(set->test_));
   if (!only_test && (set->size(Split::kTrain) == 0 || set->size(Split::kCalibration) == 0)) {
     return absl::InvalidArgumentError(absl::StrCat(
         dir, ": of ", set->train_.labels.bytes.size(), " training items too few differ from the ",
         "test items to make a train and a calibration split"));
   }
   return set;
-}
-
-void ItemSet::MakeSplits() {
-  const auto picture = [](const File& file, int64_t index) {
-    return absl::string_view(reinterpret_cast<const char*>(file.picture(index)), kSide * kSide);
-  };
-  absl::flat_hash_set<absl::string_view> taken;
-  std::vector<uint32_t>& test = members_[static_cast<int>(Split::kTest)];
-  for (uint32_t i = 0; i < test_.labels.bytes.size(); ++i) {
-    test.push_back(i);
-    taken.insert(picture(test_, i));
-  }
-
-  const int64_t items = static_cast<int64_t>(train_.labels.bytes.size());
-  std::vector<std::pair<uint64_t, uint32_t>> order;
-  for (uint32_t i = 0; i < items; ++i) {
-    if (!taken.contains(picture(train_, i)))
-      order.emplace_back(CounterRng({kSplitSeed, i}).Word(0), i);
-  }
-  const size_t wanted = std::min<size_t>(
-      order.size(), static_cast<size_t>(std::min<int64_t>(kCalibrationItems, (items + 9) / 10)));
-  std::partial_sort(order.begin(), order.begin() + wanted, order.end());
-  std::vector<uint32_t>& calibration = members_[static_cast<int>(Split::kCalibration)];
-  for (size_t i = 0; i < wanted; ++i) {
-    calibration.push_back(order[i].second);
-    taken.insert(picture(train_, order[i].second));
-  }
-  std::sort(calibration.begin(), calibration.end());
-  std::vector<uint32_t>& train = members_[static_cast<int>(Split::kTrain)];
-  for (uint32_t i = 0; i < items; ++i) {
-    if (!taken.contains(picture(train_, i))) train.push_back(i);
-  }
 }
 
 absl::StatusOr<Item> ItemSet::Get(Split split, int64_t index) const {

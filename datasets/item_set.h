@@ -1,6 +1,7 @@
 #ifndef DDNN_DATASETS_ITEM_SET_H_
 #define DDNN_DATASETS_ITEM_SET_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,10 +22,8 @@ struct Item {
 
 /// The items of a set laid out as MNIST is: four IDX files in one folder.
 ///
-/// test is the whole t10k file; calibration is 5,000 items (a tenth, if that is less) of the train
-/// file, chosen by a hash of their index; train is the rest. Items of the train file whose picture
-/// is bit for bit one of the test file are in no split, and what calibration holds is not in train.
-/// Safe to read from several threads.
+/// Its train and t10k files become three splits by SplitPictures. Safe to read from several
+/// threads.
 class ItemSet {
  public:
   static constexpr int kSide = 28;
@@ -51,14 +50,13 @@ class ItemSet {
 
   static absl::StatusOr<File> ReadPair(const std::string& dir, const std::string& prefix,
                                        int classes, const std::string& hint);
-  void MakeSplits();
   const std::vector<uint32_t>& Members(Split split) const {
     return members_[static_cast<int>(split)];
   }
 
   std::vector<std::string> class_names_;
   File train_, test_;
-  std::vector<uint32_t> members_[3];  // by Split; indices into test_ for kTest, else train_
+  std::array<std::vector<uint32_t>, 3> members_;  // by Split; see SplitPictures
 };
 
 /// `fashion-mnist` or `mnist` in `dir`, or in their usual place if it is empty. INVALID_ARGUMENT

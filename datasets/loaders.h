@@ -17,6 +17,7 @@ namespace ddnn {
 absl::StatusOr<std::unique_ptr<Dataset>> OpenPlainItems(const DataSpec& spec, bool only_test);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenSixCameras(const DataSpec& spec, bool only_test);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenGrid(const DataSpec& spec, bool only_test);
+absl::StatusOr<std::unique_ptr<Dataset>> OpenCifar10(const DataSpec& spec, bool only_test);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenMvmc(const DataSpec& spec, bool only_test);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DataSpec& spec, bool only_test);
 

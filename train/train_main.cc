@@ -47,7 +47,9 @@ constexpr char kUsage[] =
   ddnn-train --network models/mnist_grid.textproto --data grid:mnist --out out/grid --epochs 3
   ddnn-train --network my.textproto --data folder:pictures --out out/mine --seed 7 --threads 4
 
-Datasets: fashion-mnist, mnist, six-cameras:BASE, grid:BASE, mvmc:TRAIN.npz[,TEST.npz], folder:DIR.
+Datasets: fashion-mnist, mnist, six-cameras:BASE, grid:BASE, cifar10:DIR (the original binary files),
+mvmc:TRAIN.npz[,TEST.npz], folder:DIR (DIR/train/<class>/<sample>.jpg, or <sample>/<view>.jpg for
+several views; likewise test and calibration, which are split off train where they are missing).
 The epoch that is best on the calibration split is kept, the exits' thresholds are chosen there, and
 the bundle's report.json holds what the test split says.
 

@@ -105,6 +105,29 @@ TEST_F(FolderTest, TakesMissingSplitsOutOfTrainAndKeepsEveryClass) {
   }
 }
 
+TEST_F(FolderTest, SinglePicturesInTrainAndTestLeaveOnlyCalibrationToTake) {
+  // As CIFAR-10 and many other sets come; the names in train and test are the same.
+  for (int i = 0; i < 30; ++i) {
+    for (const char* name : {"cat", "ant"}) {
+      Picture(absl::StrCat("train/", name, "/", i, ".png"), i);
+      if (i < 10) Picture(absl::StrCat("test/", name, "/", i, ".png"), 100 + i);
+    }
+  }
+  const auto dataset = OpenDataset(Spec());
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ((*dataset)->info().views, 1);
+  EXPECT_EQ((*dataset)->size(Split::kTest), 20);
+  EXPECT_GT((*dataset)->size(Split::kCalibration), 0);
+  EXPECT_EQ((*dataset)->size(Split::kTrain) + (*dataset)->size(Split::kCalibration), 60);
+  DatasetSample sample;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE((*dataset)->Read(Split::kTest, i, &sample).ok());
+    EXPECT_EQ(sample.label, i / 10);
+    EXPECT_EQ(sample.pixels, std::string(60, static_cast<char>(100 + i % 10)));
+    EXPECT_EQ(sample.presence, 1u);
+  }
+}
+
 TEST_F(FolderTest, NamesThePathThatDoesNotFit) {
   EXPECT_THAT(OpenError(), AllOf(HasSubstr(folder_.path()), HasSubstr("is empty")));
   EXPECT_THAT(ErrorText(OpenDataset("folder:/nonexistent").status(), absl::StatusCode::kNotFound),
