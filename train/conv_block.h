@@ -34,13 +34,6 @@ at::Tensor ConvBlock(const ConvBlockShape& shape, const at::Tensor& x, const at:
                      const at::Tensor& weight, const at::Tensor& gamma, const at::Tensor& beta,
                      const at::Tensor& mean, const at::Tensor& variance);
 
-/// Binary linear layers of G nodes, on the CPU: SignSte(weight[g]) times x[b][g].
-///
-/// \param x       [B, G*I], [B, G*I, 1, 1] or whatever has that many values, float
-/// \param weight  [G, O, I] before its sign is taken
-/// \return        [B, G*O, 1, 1]
-at::Tensor BinaryLinearBlock(const at::Tensor& x, const at::Tensor& weight);
-
 }  // namespace ddnn::train
 
 #endif  // DDNN_TRAIN_CONV_BLOCK_H_

@@ -9,6 +9,7 @@
 
 #include "runtime/core/float_bytes.h"
 #include "runtime/core/fold.h"
+#include "train/binary_linear.h"
 
 namespace ddnn::train {
 namespace {

@@ -14,6 +14,15 @@ struct NormTerms {
   Activation activation;
 };
 
+/// One step of Adam: see adam.h.
+struct AdamTerms {
+  float keep;                      ///< of the value: 1 - rate * decay
+  float first_beta, second_beta;   ///< of the moments
+  float rate, inverse_root_share;  ///< corrected for the moments' start at 0
+  float epsilon;
+  bool binary;  ///< back into [-1, 1]
+};
+
 /// The inner loops of training in the widest vectors of this processor.
 ///
 /// A plane is one channel of one sample, its rows `pitch` floats apart with the padding between
@@ -27,6 +36,14 @@ struct PlaneKernels {
   const char* name;
   int lanes;  ///< floats in a vector
 
+  /// Rows of `width`, `from_pitch` and `to_pitch` floats apart; nothing between them is written.
+  void (*copy_rows)(const float* from, int64_t from_pitch, int64_t height, int64_t width, float* to,
+                    int64_t to_pitch);
+
+  /// to = (from - offset) * scale, of pixels without gaps.
+  void (*copy_pixels)(const uint8_t* from, int64_t height, int64_t width, float offset, float scale,
+                      float* to, int64_t to_pitch);
+
   /// out[f][p] = sum over c, ky, kx of w[f][c][ky][kx] * in[c][p + ky * pitch + kx], p < length.
   /// \param weights  [filters / 4, rounded up][channels][kernel][kernel][4]
   void (*convolve)(const float* in, int64_t in_plane, const float* weights, int64_t channels,
@@ -39,6 +56,10 @@ struct PlaneKernels {
   void (*weight_gradient)(const float* in, int64_t in_plane, const float* dy, int64_t dy_plane,
                           int64_t channels, int64_t kernel, int64_t pitch, int64_t length,
                           int64_t filters, float* sums);
+
+  /// out[i] = sum over chunks, in order, and then lanes of chunk[begin + i * lanes + lane]
+  void (*sum_lanes)(const float* const* chunks, int64_t count, int64_t begin, int64_t size,
+                    float* out);
 
   /// Largest value of each window and which of the window's places it is at, the first of equals.
   /// \param in   where the first window begins
@@ -69,6 +90,11 @@ struct PlaneKernels {
   /// row o of dw begins at dw + o * inputs.
   void (*outer)(const float* x, int64_t x_stride, const float* dy, int64_t dy_stride, int64_t batch,
                 int64_t inputs, int64_t outputs, int64_t begin, int64_t end, float* dw);
+
+  /// Moves `size` values and their moments by their gradients.
+  /// \return  how many are on the other side of 0 now (0 itself counts as positive)
+  int64_t (*adam)(const AdamTerms& terms, const float* gradient, int64_t size, float* value,
+                  float* first, float* second);
 };
 
 /// Those for this processor.

@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "train/binary_linear.h"
 #include "train/ops.h"
 
 namespace ddnn::train {
