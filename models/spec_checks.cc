@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "models/layer_flow.h"
+#include "models/training_checks.h"
 
 namespace ddnn {
 namespace {
@@ -69,31 +70,6 @@ absl::Status CheckInput(const v1::Input& input) {
   return absl::OkStatus();
 }
 
-absl::Status CheckTraining(const v1::Training& training) {
-  if (training.epochs() < 0 || training.epochs() > 1000000) {
-    return Invalid("training.epochs is ", training.epochs(), ", expected 0 to 1000000");
-  }
-  if (training.batch() < 0 || training.batch() > 65536) {
-    return Invalid("training.batch is ", training.batch(), ", expected 0 to 65536");
-  }
-  if (!(training.learning_rate() >= 0 && training.learning_rate() <= 1)) {
-    return Invalid("training.learning_rate is ", training.learning_rate(), ", expected 0 to 1");
-  }
-  if (!(training.view_dropout() >= 0 && training.view_dropout() < 1)) {
-    return Invalid("training.view_dropout is ", training.view_dropout(),
-                   ", expected 0 <= view_dropout < 1");
-  }
-  if (!(training.max_accuracy_drop() >= 0 && training.max_accuracy_drop() <= 1)) {
-    return Invalid("training.max_accuracy_drop is ", training.max_accuracy_drop(),
-                   ", expected 0 to 1");
-  }
-  if (training.samples_per_epoch() < 0) {
-    return Invalid("training.samples_per_epoch is ", training.samples_per_epoch(),
-                   ", expected 0 or more");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckExit(const std::string& tier, const v1::Exit& exit, std::set<std::string>* seen) {
   absl::Status status = CheckName(absl::StrCat(tier, ".exit.name"), exit.name());
   if (!status.ok()) return status;
@@ -150,7 +126,7 @@ absl::Status CheckSpec(const v1::NetworkSpec& spec) {
   }
   if (status.ok()) status = CheckClassNames(spec);
   if (status.ok()) status = CheckTiers(spec);
-  if (status.ok()) status = CheckTraining(spec.training());
+  if (status.ok()) status = CheckTraining(spec);
   return status;
 }
 

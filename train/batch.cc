@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "datasets/counter_rng.h"
+#include "train/draw.h"
 
 namespace ddnn::train {
 

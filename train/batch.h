@@ -12,9 +12,6 @@
 
 namespace ddnn::train {
 
-/// What each use of the seed adds to it, so that no two draw the same numbers.
-enum class Draw : uint64_t { kOrder = 1, kHiddenViews = 2, kStep = 3, kAugmentation = 4 };
-
 /// The first `count` of `size` samples, shuffled; depends on the arguments alone.
 std::vector<int64_t> EpochOrder(uint64_t seed, int epoch, int64_t size, int64_t count);
 
@@ -32,7 +29,7 @@ struct Batch {
   at::Tensor view_labels;  ///< int64 [B, V]
 };
 
-/// Samples of a store, each seen by the views in `presence`.
+/// Samples of a store, each seen by the views in `presence`, pictures as they are.
 Batch Gather(const SampleStore& store, const Shape& view, absl::Span<const int64_t> indices,
              absl::Span<const uint64_t> presence, const c10::Device& device);
 

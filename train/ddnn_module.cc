@@ -20,14 +20,16 @@ at::Tensor MaskOf(const at::Tensor& presence) {
 }
 
 // Mean cross entropy over rows that are present and labelled; 0 where there are none.
-at::Tensor CrossEntropy(const at::Tensor& scores, const at::Tensor& labels,
-                        const at::Tensor& mask) {
+at::Tensor CrossEntropy(const at::Tensor& scores, const at::Tensor& labels, const at::Tensor& mask,
+                        const at::Tensor& class_weights) {
   const int64_t classes = scores.size(1);
   at::Tensor counts = (labels < classes).to(at::kFloat);
   if (mask.defined()) counts = counts * mask;
   const at::Tensor row = labels.clamp_max(classes - 1).unsqueeze(1);
+  if (class_weights.defined()) counts = counts * class_weights.index_select(0, row.squeeze(1));
   const at::Tensor losses = -at::log_softmax(scores, 1).gather(1, row).squeeze(1);
-  return (losses * counts).sum() / counts.sum().clamp_min(1);
+  const at::Tensor sum = counts.sum();
+  return (losses * counts).sum() / sum.masked_fill(sum == 0, 1);
 }
 
 }  // namespace
@@ -249,12 +251,12 @@ std::vector<v1::Section> DdnnModule::Export() const {
 
 at::Tensor JointLoss(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
                      const at::Tensor& labels, const at::Tensor& view_labels,
-                     std::vector<at::Tensor>* exit_losses) {
+                     std::vector<at::Tensor>* exit_losses, const at::Tensor& class_weights) {
   at::Tensor loss = at::zeros({}, exits.back().scores.options());
   for (size_t e = 0; e < exits.size(); ++e) {
     const ExitPlan& exit = plan.exits()[e];
     const ExitBatch& batch = exits[e];
-    const at::Tensor joined = CrossEntropy(batch.scores, labels, batch.mask);
+    const at::Tensor joined = CrossEntropy(batch.scores, labels, batch.mask, class_weights);
     if (exit_losses != nullptr) exit_losses->push_back(joined.detach());
     loss = loss + exit.weight * joined;
     const int64_t nodes = batch.node_scores.size(1);
@@ -264,7 +266,7 @@ at::Tensor JointLoss(const NetworkPlan& plan, const std::vector<ExitBatch>& exit
       const at::Tensor own = exit.tier == 0 ? view_labels.select(1, n) : labels;
       const at::Tensor mask =
           batch.node_mask.defined() ? batch.node_mask.select(1, n) : at::Tensor();
-      loss = loss + exit.each_weight * CrossEntropy(scores[n], own, mask);
+      loss = loss + exit.each_weight * CrossEntropy(scores[n], own, mask, class_weights);
     }
   }
   return loss;

@@ -45,6 +45,11 @@ class DdnnModule {
   std::vector<StateTensor> state() const;
   void ClipBinaryWeights();
 
+  /// Starts from sections that CheckSection passed, one per node: afterwards it computes what they
+  /// compute. Their batch norms are folded and have no statistics: those are taken from a batch of
+  /// samples (as Forward has them), so that training goes on from the same function.
+  void Import(const std::vector<v1::Section>& sections, const at::Tensor& pixels,
+              const at::Tensor& presence);
   /// One section per node, tier by tier.
   std::vector<v1::Section> Export() const;
   const NetworkPlan& plan() const { return plan_; }
@@ -85,9 +90,12 @@ class DdnnModule {
 /// \param view_labels  int64 [B, V]
 /// \param exit_losses  unless null: the cross entropy of each exit's joined scores, unweighted and
 ///                     without gradient, is put there.
+/// \param class_weights  float [C]: how much a sample of each class counts in the means;
+///                       undefined: all the same
 at::Tensor JointLoss(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
                      const at::Tensor& labels, const at::Tensor& view_labels,
-                     std::vector<at::Tensor>* exit_losses = nullptr);
+                     std::vector<at::Tensor>* exit_losses = nullptr,
+                     const at::Tensor& class_weights = {});
 
 /// How many samples an exit counts, and how many of these it got right: {counted, right}.
 std::pair<int64_t, int64_t> CountRight(const NetworkPlan& plan, const ExitBatch& exit,

@@ -16,8 +16,6 @@ namespace {
 
 constexpr double kDefaultEpsilon = 1e-5;
 constexpr double kDefaultMomentum = 0.1;
-// Small against the learning rate, so that signs settle within the first epochs.
-constexpr double kBinaryInit = 0.1;
 
 using Kind = v1::Layer::KindCase;
 
@@ -194,7 +192,9 @@ at::Tensor LayerStack::Forward(at::Tensor x, const at::Tensor& mask, bool traini
                     norm.variance);
       i += blocks_[i].steps - 1;
     } else if (kind == Kind::kBatchNorm && !training) {
-      x = ApplyFolded(step, in_units(x));
+      x = in_units(x);
+      if (adopting_) AdoptStatistics(step, x, mask);
+      x = ApplyFolded(step, x);
       signed_already = step.folds_sign;
     } else if (kind == Kind::kSign && signed_already) {
       signed_already = false;

@@ -14,6 +14,10 @@
 
 namespace ddnn::train {
 
+/// How far from 0 binary weights begin: small against the learning rate, so that signs settle
+/// within the first epochs.
+constexpr double kBinaryInit = 0.1;
+
 /// The layers (a tier's body, or its exit's head) of G nodes that are alike, as one grouped
 /// computation: node g owns channels g*C .. (g+1)*C-1 of every tensor and its own weights.
 class LayerStack {
@@ -37,6 +41,13 @@ class LayerStack {
   std::vector<at::Tensor> binary_weights() const;
   /// All that training changes, in an order that the layers alone decide. See module_state.h.
   void AppendState(const std::string& name, std::vector<StateTensor>* state) const;
+  /// The reverse of Export, for layers that CheckSection passed: afterwards Export gives them
+  /// again. Binary weights begin at +-kBinaryInit.
+  void Import(int group, const google::protobuf::RepeatedPtrField<v1::SectionLayer>& layers);
+  /// While set, and outside training, each batch norm takes over the statistics of the batch that
+  /// comes through it and changes gamma and beta so that its folded function stays. Once behind
+  /// Import: a section file has only the folded function.
+  void set_adopting(bool adopting) { adopting_ = adopting; }
   /// Back into [-1, 1]: beyond that a binary weight's gradient is cut off for good.
   void ClipBinaryWeights();
   void To(const c10::Device& device);
@@ -55,6 +66,8 @@ class LayerStack {
     at::Tensor gamma, beta, mean, variance;  // [G*C]
   };
 
+  void ImportStep(const Step& step, int group, const v1::SectionLayer& layer) const;
+  void AdoptStatistics(const Step& step, const at::Tensor& x, const at::Tensor& mask) const;
   void Prepare(Step* step) const;
   /// How many steps, from `first` on, one ConvBlock computes; 0: none.
   size_t PlanBlock(size_t first, ConvBlockShape* shape) const;
@@ -72,6 +85,7 @@ class LayerStack {
   };
 
   int groups_;
+  bool adopting_ = false;
   bool pixels_ = false;
   double offset_ = 0, scale_ = 1;
   std::vector<Step> steps_;

@@ -64,8 +64,15 @@ void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
 }
 
 void Progress::OnEpoch(const ProgressReport& report, absl::Time now) {
-  if (log_ != nullptr && report.record != nullptr) log_->OnEpoch(report, now);
+  const bool start = report.epoch == 0;
+  if (log_ != nullptr && report.record != nullptr && !start) log_->OnEpoch(report, now);
   if (out_ == nullptr) return;
+  if (start) {
+    absl::FPrintF(out_, "start  calibration:%s\n",
+                  Accuracies(report.exit_names, report.calibration_accuracy));
+    std::fflush(out_);
+    return;
+  }
   absl::FPrintF(out_, "%sepoch %d/%d  loss %.3f  calibration:%s%s%s\n", terminal_ ? "\r\033[K" : "",
                 report.epoch, report.epochs, report.loss,
                 Accuracies(report.exit_names, report.calibration_accuracy), Speed(report, now),

@@ -43,7 +43,7 @@ class Progress {
 
   /// A batch is done; draws at most ten times a second.
   virtual void OnBatch(const ProgressReport& report, absl::Time now);
-  /// An epoch is done.
+  /// An epoch is done. Epoch 0 is the start of fine-tuning: it has calibration figures alone.
   virtual void OnEpoch(const ProgressReport& report, absl::Time now);
 
  private:

@@ -84,6 +84,7 @@ v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
   provenance->set_batch(options.batch);
   provenance->set_learning_rate(options.learning_rate);
   provenance->set_threads(options.threads);
+  if (options.init != nullptr) provenance->set_init(options.init->sha256_hex());
   provenance->set_calibration(choice.description);
   return manifest;
 }

@@ -28,10 +28,11 @@ ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist
 ABSL_FLAG(std::string, out, "", "where the bundle goes; a bundle that is there is replaced");
 ABSL_FLAG(int32_t, epochs, 0, "how often to go through the data; 0: as the network says");
 ABSL_FLAG(int32_t, batch, 0, "samples per step; 0: as the network says");
-ABSL_FLAG(double, learning_rate, 0, "of Adam, falling to 0 as a cosine; 0: as the network says");
+ABSL_FLAG(double, learning_rate, 0, "of Adam at its highest; 0: as the network says");
 ABSL_FLAG(int64_t, samples, 0, "train on at most this many per epoch; 0: as the network says");
 ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, same bundle");
 ABSL_FLAG(int32_t, threads, 0, "0: one per processor, 16 at most");
+ABSL_FLAG(std::string, init, "", "a bundle to start from, instead of random weights");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint OUT.checkpoint");
 ABSL_FLAG(bool, restart, false, "delete the checkpoint that is there and start again");
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda");
@@ -52,6 +53,14 @@ mvmc:TRAIN.npz[,TEST.npz], folder:DIR (DIR/train/<class>/<sample>.jpg, or <sampl
 several views; likewise test and calibration, which are split off train where they are missing).
 The epoch that is best on the calibration split is kept, the exits' thresholds are chosen there, and
 the bundle's report.json holds what the test split says.
+
+How it trains is in the network's training { ... }: schedule of the learning rate, weight decay,
+patience (early stopping), class weights, augmentation. docs/training.md shows it.
+
+--init BUNDLE fine-tunes: its input, tree and layers must be those of --network. The first step goes
+on from what the bundle computes; the optimiser begins anew.
+
+  ddnn-train --network mine.textproto --data folder:pictures --init out/six --out out/mine
 
 After every epoch the whole state of the training is in OUT.checkpoint, until the bundle is written.
 Ctrl-C and SIGTERM finish the step, write it, and exit with 130; a second one ends at once. The same
@@ -154,6 +163,13 @@ absl::StatusOr<int> Main() {
   absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
 
+  absl::StatusOr<Bundle> init = Bundle{};
+  if (const std::string path = absl::GetFlag(FLAGS_init); !path.empty()) {
+    init = LoadBundle(path);
+    if (!init.ok()) return init.status();
+    options->init = &*init;
+  }
+
   options->stop = CatchInterrupts();
   absl::PrintF("%s on %s: %d epochs, batches of %d, %d threads; reading samples\n",
                plan->spec().name(), absl::GetFlag(FLAGS_data), options->epochs, options->batch,
@@ -178,6 +194,10 @@ absl::StatusOr<int> Main() {
     return 130;
   }
   if (!result.ok()) return result.status();
+  if (result->trained.epochs < options->epochs) {
+    absl::PrintF("ended early: no better for %d epochs (training.patience)\n",
+                 plan->spec().training().patience());
+  }
   absl::PrintF("\n%s\nepoch %d of %d is in %s\n", ToText(*plan, result->summary),
                result->trained.best_epoch, result->trained.epochs, out);
   return 0;

@@ -15,17 +15,22 @@
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "train/adam.h"
+#include "train/augment.h"
 #include "train/batch.h"
 #include "train/checkpoint.h"
 #include "train/ddnn_module.h"
 #include "train/epoch_record.h"
+#include "train/fine_tune.h"
+#include "train/schedule.h"
+#include "train/training_settings.h"
 #include "train/training_state.h"
 
 namespace ddnn::train {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kEvaluationBatch = 256;
+// From which the statistics of a bundle's folded batch norms are taken.
+constexpr int64_t kStatisticsSamples = 512;
 
 void Calibrate(DdnnModule* module, const SampleStore& store, const c10::Device& device,
                v1::EpochRecord* record) {
@@ -59,7 +64,14 @@ v1::TrainingRun Identity(const NetworkPlan& plan, const SampleStore& train,
   run.set_seed(options.seed);
   run.set_threads(options.threads);
   run.set_cuda(options.cuda);
+  if (options.init != nullptr) run.set_init(options.init->sha256_hex());
   return run;
+}
+
+at::Tensor ClassWeights(const NetworkPlan& plan, const SampleStore& train) {
+  const std::vector<float> weights =
+      ClassWeightsOf(plan.spec().training().class_weights(), train.labels, plan.classes());
+  return weights.empty() ? at::Tensor() : at::tensor(weights, at::kFloat);
 }
 
 class Run {
@@ -72,15 +84,20 @@ class Run {
         options_(options),
         progress_(progress),
         device_(options.cuda ? at::kCUDA : at::kCPU),
-        module_(plan) {
+        module_(plan),
+        augmenter_(plan),
+        class_weights_(ClassWeights(plan, train)) {
     module_.To(device_);
+    if (class_weights_.defined()) class_weights_ = class_weights_.to(device_);
     state_ = module_.state();
     std::vector<at::Tensor> parameters;
+    std::vector<double> decay;
     for (const StateTensor& t : state_) {
-      if (t.role != TensorRole::kStatistic) parameters.push_back(t.value);
+      if (t.role == TensorRole::kStatistic) continue;
+      parameters.push_back(t.value);
+      decay.push_back(DecayOf(plan.spec().training().weight_decay(), t.role));
     }
-    const std::vector<double> decay(parameters.size());
-    adam_ = std::make_unique<Adam>(std::move(parameters), decay);
+    adam_ = std::make_unique<Adam>(std::move(parameters), std::move(decay));
     const int64_t size = train.size();
     per_epoch_ = options.samples_per_epoch > 0 ? std::min(options.samples_per_epoch, size) : size;
     if (!options.checkpoint.empty()) {
@@ -90,11 +107,12 @@ class Run {
   }
 
   absl::StatusOr<Trained> Go() {
-    if (options_.resume) {
-      if (absl::Status status = Restore(); !status.ok()) return status;
-    }
+    absl::Status begun = options_.resume            ? Restore()
+                         : options_.init != nullptr ? StartFromBundle()
+                                                    : absl::OkStatus();
+    if (!begun.ok()) return begun;
     flips_ = std::make_unique<SignFlips>(module_.binary_weights());
-    while (epoch() <= options_.epochs) {
+    while (epoch() <= options_.epochs && !OutOfPatience()) {
       absl::Status status = Epoch();
       if (absl::IsCancelled(status) && unsaved_) {
         if (absl::Status saved = Save(); !saved.ok()) return saved;
@@ -113,6 +131,12 @@ class Run {
  private:
   bool stopped() const { return options_.stop != nullptr && *options_.stop; }
   int epoch() const { return now_.now().epoch(); }
+
+  // A function of what a checkpoint holds: a resumed run ends where the whole one does.
+  bool OutOfPatience() const {
+    const int patience = plan_.spec().training().patience();
+    return patience > 0 && now_.best_epoch() > 0 && epoch() - 1 - now_.best_epoch() >= patience;
+  }
 
   absl::Status Epoch() {
     const std::vector<int64_t> order =
@@ -137,7 +161,8 @@ class Run {
     adam_->ZeroGrad();
     const std::vector<ExitBatch> exits = module_.Forward(batch.pixels, batch.presence);
     std::vector<at::Tensor> losses;
-    const at::Tensor loss = JointLoss(plan_, exits, batch.labels, batch.view_labels, &losses);
+    const at::Tensor loss =
+        JointLoss(plan_, exits, batch.labels, batch.view_labels, &losses, class_weights_);
     const double value = loss.item<double>();
     if (!std::isfinite(value)) {
       return absl::InternalError(
@@ -160,7 +185,16 @@ class Run {
       presence.push_back(
           HideViews(options_.seed, epoch(), index, train_.presence[index], options_.view_dropout));
     }
-    return Gather(train_, plan_.view_shape(), indices, presence, device_);
+    Batch batch = Gather(train_, plan_.view_shape(), indices, presence, at::kCPU);
+    uint8_t* pixels = batch.pixels.data_ptr<uint8_t>();
+    for (size_t i = 0; i < indices.size(); ++i) {
+      augmenter_.Apply(options_.seed, epoch(), indices[i], presence[i],
+                       pixels + i * train_.sample_bytes());
+    }
+    for (at::Tensor* t : {&batch.pixels, &batch.presence, &batch.labels, &batch.view_labels}) {
+      *t = t->to(device_);
+    }
+    return batch;
   }
 
   ProgressReport Report() const {
@@ -199,6 +233,24 @@ class Run {
     return SaveCheckpoint(options_.checkpoint, checkpoint);
   }
 
+  absl::Status StartFromBundle() {
+    const absl::StatusOr<std::vector<v1::Section>> sections =
+        SectionsToStartFrom(*options_.init, plan_);
+    if (!sections.ok()) return sections.status();
+    const std::vector<int64_t> some =
+        EpochOrder(options_.seed, 0, train_.size(), std::min(kStatisticsSamples, train_.size()));
+    std::vector<uint64_t> presence;
+    for (int64_t index : some) presence.push_back(train_.presence[index]);
+    const Batch batch = Gather(train_, plan_.view_shape(), some, presence, device_);
+    module_.Import(*sections, batch.pixels, batch.presence);
+    v1::EpochRecord start = NewEpochRecord(plan_, 0);
+    Calibrate(&module_, calibration_, device_, &start);
+    ProgressReport report = ReportOf(start);
+    report.epochs = options_.epochs;
+    progress_->OnEpoch(report, absl::Now());
+    return absl::OkStatus();
+  }
+
   absl::Status Restore() {
     const std::string& path = options_.checkpoint;
     absl::StatusOr<v1::Checkpoint> found =
@@ -216,9 +268,9 @@ class Run {
   }
 
   double LearningRate() const {
-    const double done =
-        (epoch() - 1 + static_cast<double>(now_.now().samples()) / per_epoch_) / options_.epochs;
-    return options_.learning_rate * 0.5 * (1 + std::cos(kPi * done));
+    const double done = epoch() - 1 + static_cast<double>(now_.now().samples()) / per_epoch_;
+    return options_.learning_rate *
+           ScheduleFactor(plan_.spec().training().schedule(), options_.epochs, done);
   }
 
   const NetworkPlan& plan_;
@@ -228,6 +280,8 @@ class Run {
   Progress* progress_;
   c10::Device device_;
   DdnnModule module_;
+  Augmenter augmenter_;
+  at::Tensor class_weights_;
   std::vector<StateTensor> state_;
   std::unique_ptr<Adam> adam_;
   std::unique_ptr<SignFlips> flips_;

@@ -10,6 +10,7 @@
 #include "ddnn/v1/bundle.pb.h"
 #include "ddnn/v1/history.pb.h"
 #include "models/network_plan.h"
+#include "runtime/core/bundle.h"
 #include "train/progress.h"
 #include "train/sample_store.h"
 
@@ -25,10 +26,12 @@ struct TrainOptions {
   int threads = 2;
   bool cuda = false;
   const std::atomic<bool>* stop = nullptr;  ///< may be null; looked at before every batch
-  std::string data;                         ///< what the samples are; a checkpoint remembers it
-  std::string checkpoint;                   ///< where it is written; empty: nowhere
-  bool resume = false;                      ///< go on from it
-  bool restart = false;                     ///< forget the one that is there (TrainBundle)
+  /// Where the weights start instead of at random; checked against the plan. Not owned.
+  const Bundle* init = nullptr;
+  std::string data;        ///< what the samples are; a checkpoint remembers it
+  std::string checkpoint;  ///< where it is written; empty: nowhere
+  bool resume = false;     ///< go on from it
+  bool restart = false;    ///< forget the one that is there (TrainBundle)
 };
 
 struct Trained {
@@ -41,13 +44,17 @@ struct Trained {
 /// Whether this LibTorch can compute on a GPU here.
 bool CudaAvailable();
 
-/// Trains all exits of a network together (JointLoss) with Adam and a cosine schedule down to 0.
+/// Trains all exits of a network together (JointLoss) with Adam, as plan.spec().training()
+/// says: schedule, weight decay, patience, class weights, augmentation.
 ///
 /// Kept is the epoch with the highest mean accuracy over all exits on the calibration samples: a
 /// network whose last exit gained a little while its first lost more is the worse one to deploy.
 /// The same options, samples and build give the same result bit for bit (on a CPU), also in
 /// several sittings: a checkpoint is written after every epoch and when *stop ends it.
 ///
+/// With options.init it is fine-tuning: the first step goes on from the function that the bundle's
+/// sections compute, which progress->OnEpoch hears of as epoch 0. INVALID_ARGUMENT names what does
+/// not fit (SectionsToStartFrom).
 /// CANCELLED: *stop; what was done is in the checkpoint. FAILED_PRECONDITION: a GPU was asked for
 /// and there is none, or the checkpoint is from another run. INTERNAL: the loss is no number, or
 /// LibTorch threw. Else what SaveCheckpoint and LoadCheckpoint say.

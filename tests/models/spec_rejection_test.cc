@@ -283,6 +283,83 @@ std::vector<Rejection> Trainings() {
       {"Samples",
        [](Spec* s) { s->mutable_training()->set_samples_per_epoch(-5); },
        {"training.samples_per_epoch is -5"}},
+      {"EmptySchedule",
+       [](Spec* s) { s->mutable_training()->mutable_schedule(); },
+       {"training.schedule is empty", "one_cycle"}},
+      {"StepWithoutEpochs",
+       [](Spec* s) { s->mutable_training()->mutable_schedule()->mutable_step()->set_factor(0.1f); },
+       {"training.schedule.step.epochs is 0", "expected 1"}},
+      {"StepThatGrows",
+       [](Spec* s) {
+         s->mutable_training()->mutable_schedule()->mutable_step()->set_epochs(1);
+         s->mutable_training()->mutable_schedule()->mutable_step()->set_factor(2);
+       },
+       {"training.schedule.step.factor is 2", "0 to 1"}},
+      {"CosineEnd",
+       [](Spec* s) { s->mutable_training()->mutable_schedule()->mutable_cosine()->set_end(-1); },
+       {"training.schedule.cosine.end is -1"}},
+      {"WarmUp",
+       [](Spec* s) {
+         s->mutable_training()->mutable_schedule()->mutable_one_cycle()->set_warm_up(kNan);
+       },
+       {"training.schedule.one_cycle.warm_up is nan"}},
+      {"Decay",
+       [](Spec* s) { s->mutable_training()->mutable_weight_decay()->set_rate(-0.1f); },
+       {"training.weight_decay.rate is -0.1", "0 to 10"}},
+      {"Patience",
+       [](Spec* s) { s->mutable_training()->set_patience(-1); },
+       {"training.patience is -1"}},
+      {"PatienceWithoutEpochs",
+       [](Spec* s) {
+         s->mutable_training()->set_epochs(0);
+         s->mutable_training()->set_patience(3);
+       },
+       {"training.patience is 3", "training.epochs", "is 0"}},
+      {"ClassWeightCount",
+       [](Spec* s) { s->mutable_training()->mutable_class_weights()->add_weight(1); },
+       {"training.class_weights.weight", "found 1", "expected 3"}},
+      {"ClassWeight",
+       [](Spec* s) {
+         for (float w : {1.0f, 1.0f, -2.0f}) {
+           s->mutable_training()->mutable_class_weights()->add_weight(w);
+         }
+       },
+       {"training.class_weights.weight[2] is -2"}},
+      {"ClassWeightsAllZero",
+       [](Spec* s) {
+         for (int c = 0; c < 3; ++c) s->mutable_training()->mutable_class_weights()->add_weight(0);
+       },
+       {"training.class_weights.weight is 0 for every class"}},
+      {"TwoKindsOfClassWeights",
+       [](Spec* s) {
+         s->mutable_training()->mutable_class_weights()->set_balanced(true);
+         s->mutable_training()->mutable_class_weights()->add_weight(1);
+       },
+       {"training.class_weights", "both"}},
+      {"EmptyClassWeights",
+       [](Spec* s) { s->mutable_training()->mutable_class_weights(); },
+       {"training.class_weights is empty", "balanced"}},
+      {"Shift",
+       [](Spec* s) { s->mutable_training()->add_augmentation()->set_shift(8); },
+       {"training.augmentation[0].shift is 8", "0 to 7"}},
+      {"Flip",
+       [](Spec* s) { s->mutable_training()->add_augmentation()->set_flip(1.5f); },
+       {"training.augmentation[0].flip is 1.5"}},
+      {"Crop",
+       [](Spec* s) { s->mutable_training()->add_augmentation()->set_crop(1); },
+       {"training.augmentation[0].crop is 1", "0.9"}},
+      {"Brightness",
+       [](Spec* s) { s->mutable_training()->add_augmentation()->set_brightness(kNan); },
+       {"training.augmentation[0].brightness is nan"}},
+      {"AugmentedViewThatIsNot",
+       [](Spec* s) { s->mutable_training()->add_augmentation()->add_view(4); },
+       {"training.augmentation[0].view is 4", "0 to 3"}},
+      {"ViewAugmentedTwice",
+       [](Spec* s) {
+         s->mutable_training()->add_augmentation()->add_view(2);
+         s->mutable_training()->add_augmentation();
+       },
+       {"training.augmentation[1].view", "view 2"}},
   };
 }
 

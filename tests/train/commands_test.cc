@@ -50,6 +50,8 @@ TEST_F(CommandsTest, HelpTeaches) {
     EXPECT_NE(result.output.find("six-cameras:fashion-mnist"), std::string::npos);
     EXPECT_NE(result.output.find("--data"), std::string::npos);
   }
+  const Result train = RunCommand("ddnn-train --help");
+  EXPECT_NE(train.output.find("--init BUNDLE"), std::string::npos);
 }
 
 TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {

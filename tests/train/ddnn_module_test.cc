@@ -198,6 +198,39 @@ TEST(JointLoss, AddsEveryExitAndEveryNodeWithItsWeight) {
               (0.25 + 3 * 0.5 + 2) * std::log(3.0), 1e-5);
 }
 
+TEST(JointLoss, WeighsClassesAsLibTorchsCrossEntropyDoes) {
+  at::manual_seed(6);
+  v1::NetworkSpec spec = PlanOf(TinySpec("AP")).spec();
+  spec.mutable_tier(0)->mutable_exit()->set_weight(0.25f);
+  spec.mutable_tier(0)->mutable_exit()->set_each_weight(0.5f);
+  const NetworkPlan plan = *NetworkPlan::Create(spec);
+  ExitBatch local, cloud;
+  local.node_scores = at::randn({8, 3, 3});
+  local.scores = at::randn({8, 3});
+  cloud.node_scores = at::randn({8, 1, 3});
+  cloud.scores = at::randn({8, 3});
+  const at::Tensor labels = at::randint(0, 3, {8}, at::kLong);
+  at::Tensor views = labels.unsqueeze(1).repeat({1, 3});
+  views[2][1] = views[7][1] = 3;  // absent: left out
+  const at::Tensor weights = at::tensor({0.3f, 0.0f, 2.5f});
+  const auto mean = [&](const at::Tensor& scores, const at::Tensor& expected) {
+    return at::cross_entropy_loss(scores, expected, weights, at::Reduction::Mean,
+                                  /*ignore_index=*/3)
+        .item<double>();
+  };
+  double expected = mean(cloud.scores, labels) + 0.25 * mean(local.scores, labels);
+  for (int v = 0; v < 3; ++v) {
+    expected += 0.5 * mean(local.node_scores.select(1, v), views.select(1, v));
+  }
+  const auto loss = [&](const at::Tensor& class_weights) {
+    return JointLoss(plan, {local, cloud}, labels, views, nullptr, class_weights).item<double>();
+  };
+  EXPECT_NEAR(loss(weights), expected, 1e-5);
+  EXPECT_NEAR(loss(10 * weights), expected, 1e-5);  // a mean: only their ratios count
+  EXPECT_NEAR(loss(at::ones({3})), loss({}), 1e-6);
+  EXPECT_EQ(loss(at::zeros({3})), 0);
+}
+
 // Overfits one batch by every way of joining: gradients reach all that is needed, CC's own linear
 // layer over the scores included.
 class OverfitTest : public ::testing::TestWithParam<const char*> {};

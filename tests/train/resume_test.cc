@@ -100,6 +100,32 @@ TEST_F(ResumeTest, AnyNumberOfSittingsGivesTheSameBundleBitForBit) {
   }
 }
 
+// Patience counts over sittings; schedule, augmentation and the rest go on where they were.
+TEST_F(ResumeTest, EverySettingGoesOnBitForBit) {
+  plan_ = PlanOf(absl::StrReplaceAll(Spec(), {{"epochs: 3", R"(
+        epochs: 30 patience: 3
+        schedule { one_cycle { warm_up: 0.2 end: 0.01 } }
+        weight_decay { rate: 0.05 batch_norm: true binary: true }
+        class_weights { balanced: true }
+        augmentation { view: 0 view: 2 shift: 1 crop: 0.1 brightness: 0.2 }
+        augmentation { view: 1 flip: 0.5 })"}}));
+  options_ = DefaultOptions(plan_);
+  options_.stop = &stop_;
+  ASSERT_TRUE(Train("whole").ok());
+  const v1::Provenance whole = LoadBundle(folder_ + "/whole")->manifest.provenance();
+  EXPECT_LT(whole.epochs(), 30);
+  EXPECT_EQ(whole.epochs(), whole.best_epoch() + 3);
+  for (const int batches : {5, 12}) {
+    const std::string name = absl::StrCat("by", batches);
+    options_.resume = false;
+    absl::Status status = Train(name, batches);
+    options_.resume = true;
+    for (int i = 0; absl::IsCancelled(status) && i < 60; ++i) status = Train(name, batches);
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_EQ(Files(name), Files("whole"));
+  }
+}
+
 TEST_F(ResumeTest, AsksBeforeItGoesOnOrStartsAgain) {
   options_.resume = true;
   EXPECT_TRUE(absl::IsNotFound(Train("out")));

@@ -1,0 +1,122 @@
+#include "train/augment.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "train/draw.h"
+
+namespace ddnn::train {
+namespace {
+
+// Which draw of a view's generator decides what.
+enum Index { kFlip, kShiftX, kShiftY, kCrop, kCropX, kCropY, kBrightness };
+
+// Where the pixels of one row or column come from: a mix of two, in 256ths. They count from the
+// frame of one pixel that is put around the picture.
+struct Source {
+  int first, second, weight;  // of the second
+};
+
+std::vector<Source> Sources(int size, double crop, double place, int shift, bool flip) {
+  std::vector<Source> sources(size);
+  const double begin = place * size * (1 - crop);
+  for (int i = 0; i < size; ++i) {
+    const int to = (flip ? size - 1 - i : i) - shift;
+    const int at = static_cast<int>(std::lround(256 * (begin + (to + 0.5) * crop - 0.5)));
+    const int pixel = (at - (at & 255)) / 256;
+    sources[i] = {std::clamp(pixel, -1, size) + 1, std::clamp(pixel + 1, -1, size) + 1, at & 255};
+  }
+  return sources;
+}
+
+// A plane [H, W] within a frame of one pixel.
+std::vector<uint8_t> Framed(const uint8_t* plane, const Shape& shape, int fill) {
+  std::vector<uint8_t> framed;
+  framed.reserve((shape.height + 2) * (shape.width + 2));
+  for (int y = -1; y <= shape.height; ++y) {
+    const uint8_t* row = plane + std::clamp(y, 0, shape.height - 1) * shape.width;
+    const bool outside = fill >= 0 && (y < 0 || y == shape.height);
+    const auto edge = [&](int x) { return static_cast<uint8_t>(fill >= 0 ? fill : row[x]); };
+    framed.push_back(edge(0));
+    if (outside) framed.insert(framed.end(), shape.width, static_cast<uint8_t>(fill));
+    if (!outside) framed.insert(framed.end(), row, row + shape.width);
+    framed.push_back(edge(shape.width - 1));
+  }
+  return framed;
+}
+
+void Move(const PictureChange& change, const Shape& shape, uint8_t* pixels) {
+  const std::vector<Source> columns =
+      Sources(shape.width, change.crop, change.crop_x, change.shift_x, change.flip);
+  const std::vector<Source> rows =
+      Sources(shape.height, change.crop, change.crop_y, change.shift_y, false);
+  for (int c = 0; c < shape.channels; ++c) {
+    const std::vector<uint8_t> plane = Framed(pixels, shape, change.fill);
+    for (const Source& row : rows) {
+      const uint8_t* first = plane.data() + row.first * (shape.width + 2);
+      const uint8_t* second = plane.data() + row.second * (shape.width + 2);
+      for (const Source& column : columns) {
+        const int upper =
+            first[column.first] * (256 - column.weight) + first[column.second] * column.weight;
+        const int lower =
+            second[column.first] * (256 - column.weight) + second[column.second] * column.weight;
+        *pixels++ = static_cast<uint8_t>(
+            (upper * (256 - row.weight) + lower * row.weight + (1 << 15)) >> 16);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+PictureChange DrawChange(const v1::Augmentation& bounds, const CounterRng& random) {
+  const auto pixels = [&](Index index) {
+    const int shift = bounds.shift();
+    return static_cast<int>(random.Uniform(index) * (2 * shift + 1)) - shift;
+  };
+  PictureChange change;
+  change.flip = random.Uniform(kFlip) < bounds.flip();
+  change.shift_x = pixels(kShiftX);
+  change.shift_y = pixels(kShiftY);
+  change.crop = 1 - bounds.crop() * random.Uniform(kCrop);
+  change.crop_x = random.Uniform(kCropX);
+  change.crop_y = random.Uniform(kCropY);
+  change.brightness = 1 + bounds.brightness() * random.Symmetric(kBrightness);
+  return change;
+}
+
+void ChangePicture(const PictureChange& change, const Shape& shape, uint8_t* pixels) {
+  const int factor = static_cast<int>(std::lround(256 * change.brightness));
+  for (int i = 0; factor != 256 && i < shape.size(); ++i) {
+    pixels[i] = static_cast<uint8_t>(std::min(255, (pixels[i] * factor + 128) >> 8));
+  }
+  // Behind it, so that what comes in has the pixel it is said to have.
+  if (change.flip || change.shift_x != 0 || change.shift_y != 0 || change.crop != 1) {
+    Move(change, shape, pixels);
+  }
+}
+
+Augmenter::Augmenter(const NetworkPlan& plan)
+    : shape_(plan.view_shape()), fill_(plan.spec().input().offset()) {
+  const auto& entries = plan.spec().training().augmentation();
+  if (entries.empty()) return;
+  bounds_.resize(plan.views());
+  for (const v1::Augmentation& entry : entries) {
+    if (entry.view_size() == 0) std::fill(bounds_.begin(), bounds_.end(), entry);
+    for (int view : entry.view()) bounds_[view] = entry;
+  }
+}
+
+void Augmenter::Apply(uint64_t seed, int epoch, int64_t sample, uint64_t presence,
+                      uint8_t* pixels) const {
+  for (size_t v = 0; v < bounds_.size(); ++v) {
+    if (!(presence >> v & 1)) continue;
+    const CounterRng random({seed, static_cast<uint64_t>(Draw::kAugmentation),
+                             static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample), v});
+    PictureChange change = DrawChange(bounds_[v], random);
+    change.fill = bounds_[v].repeat_border() ? -1 : fill_;
+    ChangePicture(change, shape_, pixels + v * shape_.size());
+  }
+}
+
+}  // namespace ddnn::train
