@@ -226,7 +226,8 @@ TEST(JointLoss, WeighsClassesAsLibTorchsCrossEntropyDoes) {
     return JointLoss(plan, {local, cloud}, labels, views, nullptr, class_weights).item<double>();
   };
   EXPECT_NEAR(loss(weights), expected, 1e-5);
-  EXPECT_NEAR(loss(10 * weights), expected, 1e-5);  // a mean: only their ratios count
+  // A mean: only their ratios count.
+  for (double factor : {0.01, 10.0}) EXPECT_NEAR(loss(factor * weights), expected, 1e-5);
   EXPECT_NEAR(loss(at::ones({3})), loss({}), 1e-6);
   EXPECT_EQ(loss(at::zeros({3})), 0);
 }
