@@ -49,7 +49,7 @@ calibration split is looked at: three tenths are searched, the others test what 
 is a bound for any distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an
 estimate; it says nothing about samples of another kind, or of a network that was chosen on the same
 calibration samples. When nothing keeps the constraint at that confidence, nothing is written. The
-test split is read at the end, for report.json. Every daemon needs the new bundle.)";
+test split is read at the end, for report.json and report.html. Every daemon needs the new bundle.)";
 
 // What people type elsewhere: --max-bytes for --max_bytes.
 void UnderscoresInFlags(int argc, char** argv) {
@@ -158,8 +158,14 @@ absl::StatusOr<int> Main() {
   for (const auto& [place, section] : bundle->sections) sections.push_back(section);
   absl::StatusOr<SampleStore> test = LoadSplit(**dataset, Split::kTest, threads, stop);
   if (!test.ok()) return test.status();
+  absl::StatusOr<v1::TrainingHistory> history = ReadHistory(from);
+  if (!history.ok()) {
+    absl::FPrintF(stderr, "ddnn-calibrate: %s; the report goes without\n",
+                  history.status().message());
+    history = v1::TrainingHistory();
+  }
   absl::StatusOr<v1::RunSummary> summary = SaveMeasuredBundle(
-      out, bundle->manifest, sections, *test, data, CreateTorchEngine, threads, stop);
+      out, bundle->manifest, sections, *history, *test, data, CreateTorchEngine, threads, stop);
   if (!summary.ok()) return summary.status();
   if (test->size() > 0) absl::PrintF("\n%s", ToText(bundle->plan, *summary));
   absl::PrintF("\nwritten to %s\n", out);

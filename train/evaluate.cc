@@ -8,6 +8,7 @@
 #include <google/protobuf/util/type_resolver_util.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <thread>
@@ -55,6 +56,13 @@ void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
   }
 }
 
+// The softmax of one class; 0 where a score is not finite.
+float Confidence(const std::vector<float>& scores, int answer) {
+  double sum = 0;
+  for (const float score : scores) sum += std::exp(static_cast<double>(score) - scores[answer]);
+  return std::isfinite(sum) ? static_cast<float>(1 / sum) : 0;
+}
+
 // The samples from `next` to `end`.
 absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore& samples,
                                         int64_t next, int64_t end, uint64_t missing,
@@ -63,6 +71,8 @@ absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore
   ExitRecords records;
   records.entropy.resize(exits);
   records.right.resize(exits);
+  records.answer.resize(exits);
+  records.confidence.resize(exits);
   records.view_seen.resize(samples.views);
   records.view_right.resize(samples.views);
   std::vector<WholeInput> batch;
@@ -84,8 +94,12 @@ absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore
       const WholeOutput& output = (*outputs)[i];
       for (size_t e = 0; e < exits; ++e) {
         records.entropy[e].push_back(NormalizedEntropy(output.exit_scores[e]));
-        records.right[e].push_back(ArgMax(output.exit_scores[e]) == samples.labels[indices[i]]);
+        const int answer = ArgMax(output.exit_scores[e]);
+        records.right[e].push_back(answer == samples.labels[indices[i]]);
+        records.answer[e].push_back(answer);
+        records.confidence[e].push_back(Confidence(output.exit_scores[e], answer));
       }
+      records.index.push_back(indices[i]);
       RecordViews(samples, indices[i], output, &records);
     }
     records.samples += static_cast<int64_t>(batch.size());
@@ -100,9 +114,12 @@ void Append(const std::vector<T>& from, std::vector<T>* to) {
 
 void Append(const ExitRecords& part, ExitRecords* whole) {
   whole->samples += part.samples;
+  Append(part.index, &whole->index);
   for (size_t e = 0; e < part.entropy.size(); ++e) {
     Append(part.entropy[e], &whole->entropy[e]);
     Append(part.right[e], &whole->right[e]);
+    Append(part.answer[e], &whole->answer[e]);
+    Append(part.confidence[e], &whole->confidence[e]);
   }
   for (size_t v = 0; v < part.view_seen.size(); ++v) {
     whole->view_seen[v] += part.view_seen[v];
@@ -139,13 +156,20 @@ absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory fact
   return *std::move(parts[0]);
 }
 
+size_t ExitTaken(const ExitRecords& records, int64_t sample, absl::Span<const float> thresholds) {
+  size_t exit = 0;
+  while (exit + 1 < thresholds.size() && !Exits(records.entropy[exit][sample], thresholds[exit])) {
+    ++exit;
+  }
+  return exit;
+}
+
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
                   absl::Span<const float> thresholds) {
   const size_t exits = plan.exits().size();
   std::vector<int64_t> taken(exits), right(exits);
   for (int64_t i = 0; i < records.samples; ++i) {
-    size_t exit = 0;
-    while (exit + 1 < exits && !Exits(records.entropy[exit][i], thresholds[exit])) ++exit;
+    const size_t exit = ExitTaken(records, i, thresholds);
     ++taken[exit];
     right[exit] += records.right[exit][i];
   }
@@ -205,10 +229,11 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
     if (!without.ok()) return without.status();
     summary.add_missing_view_accuracy(Operate(plan, *without, thresholds).accuracy);
   }
+  if (options.records != nullptr) *options.records = *std::move(records);
   return summary;
 }
 
-absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary) {
+absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
   // MessageToJsonString prints maps in an order that differs from run to run; from a deterministic
   // serialisation they come sorted.
   std::string binary;
@@ -216,7 +241,7 @@ absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary) {
     google::protobuf::io::StringOutputStream stream(&binary);
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.SetSerializationDeterministic(true);
-    summary.SerializeToCodedStream(&coded);
+    message.SerializeToCodedStream(&coded);
   }
   constexpr char kHost[] = "type.googleapis.com";
   const std::unique_ptr<google::protobuf::util::TypeResolver> resolver(
@@ -228,7 +253,7 @@ absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary) {
   options.always_print_primitive_fields = true;
   std::string json;
   const auto status = google::protobuf::util::BinaryToJsonString(
-      resolver.get(), absl::StrCat(kHost, "/", summary.GetDescriptor()->full_name()), binary, &json,
+      resolver.get(), absl::StrCat(kHost, "/", message.GetDescriptor()->full_name()), binary, &json,
       options);
   if (!status.ok()) return absl::InternalError(status.ToString());
   return json;

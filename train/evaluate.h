@@ -20,6 +20,10 @@ struct ExitRecords {
   int64_t samples = 0;
   std::vector<std::vector<float>> entropy;  ///< [exits][samples]
   std::vector<std::vector<bool>> right;     ///< [exits][samples]: would its answer be right?
+  /// For reports; choosing thresholds needs none of these three.
+  std::vector<std::vector<int>> answer;        ///< [exits][samples]: the class
+  std::vector<std::vector<float>> confidence;  ///< [exits][samples]: softmax of that class
+  std::vector<int64_t> index;                  ///< [samples]: which of the store's it is
   /// Each view's own classifier against its own label; counts of the samples the view sees.
   std::vector<int64_t> view_seen, view_right;  ///< [V]; all zero where devices have no exit
 };
@@ -29,6 +33,9 @@ struct ExitRecords {
 absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
                                         const SampleStore& samples, uint64_t missing, int threads,
                                         const std::atomic<bool>* stop = nullptr);
+
+/// The exit that answers a recorded sample.
+size_t ExitTaken(const ExitRecords& records, int64_t sample, absl::Span<const float> thresholds);
 
 /// What thresholds make of recorded exits.
 struct Operation {
@@ -49,6 +56,7 @@ struct EvaluateOptions {
   bool sweep = true;
   int threads = 1;
   const std::atomic<bool>* stop = nullptr;
+  ExitRecords* records = nullptr;  ///< unless null: gets what the summary's accuracies are of
 };
 
 /// Fills a RunSummary: accuracies, exit fractions, bytes, threshold sweep (0 to 1 by tenths at each
@@ -59,9 +67,9 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
                                         absl::Span<const float> thresholds,
                                         const EvaluateOptions& options);
 
-/// As protobuf JSON with the proto's field names, zeros included; the same summary gives the same
-/// text.
-absl::StatusOr<std::string> ToJson(const v1::RunSummary& summary);
+/// As protobuf JSON with the proto's field names, zeros included; the same message (a RunSummary or
+/// TrainingHistory) gives the same text.
+absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 
 /// The tables that people read.
 std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary);

@@ -153,8 +153,8 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
       LoadSplit(dataset, Split::kTest, options.threads, options.stop);
   if (!test.ok()) return test.status();
   absl::StatusOr<v1::RunSummary> summary =
-      SaveMeasuredBundle(directory, manifest, result.trained.sections, *test, data, engine,
-                         options.threads, options.stop);
+      SaveMeasuredBundle(directory, manifest, result.trained.sections, result.trained.history,
+                         *test, data, engine, options.threads, options.stop);
   if (!summary.ok()) return summary.status();
   RemoveCheckpoint(options.checkpoint);
   result.summary = *std::move(summary);

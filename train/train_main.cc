@@ -52,7 +52,8 @@ Datasets: fashion-mnist, mnist, six-cameras:BASE, grid:BASE, cifar10:DIR (the or
 mvmc:TRAIN.npz[,TEST.npz], folder:DIR (DIR/train/<class>/<sample>.jpg, or <sample>/<view>.jpg for
 several views; likewise test and calibration, which are split off train where they are missing).
 The epoch that is best on the calibration split is kept, the exits' thresholds are chosen there, and
-the bundle's report.json holds what the test split says.
+the bundle's report.json holds what the test split says. Open its report.html in a browser to see
+whether to deploy it.
 
 How it trains is in the network's training { ... }: schedule of the learning rate, weight decay,
 patience (early stopping), class weights, augmentation. docs/training.md shows it.

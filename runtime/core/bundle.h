@@ -41,11 +41,19 @@ absl::StatusOr<Bundle> LoadBundle(const std::string& directory, SectionChoice ch
 /// anything else in that place, which is somebody's data.
 absl::Status CheckReplaceable(const std::string& directory);
 
+/// What a bundle says about itself to people and programs. It is not part of what the bundle's hash
+/// names, and LoadBundle reads none of it.
+struct BundleReport {
+  std::string json = "{}\n";  ///< report.json
+  std::string html;           ///< report.html; empty: no such file
+  std::string history;        ///< history.json; empty: no such file
+};
+
 /// Writes a bundle: `manifest.section` is filled in here. All files appear under a temporary name
 /// beside `directory` and are renamed in one step, replacing a bundle that is there; a crash leaves
-/// the old one or none. `report_json` becomes report.json.
+/// the old one or none.
 absl::Status SaveBundle(const std::string& directory, v1::BundleManifest manifest,
-                        const std::vector<v1::Section>& sections, const std::string& report_json);
+                        const std::vector<v1::Section>& sections, const BundleReport& report = {});
 
 /// That a section has the layers, weight sizes and finite values that the plan demands of its node.
 absl::Status CheckSection(const NetworkPlan& plan, const v1::Section& section);

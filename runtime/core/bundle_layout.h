@@ -15,6 +15,8 @@ namespace ddnn {
 inline constexpr int kBundleFormatVersion = 1;
 inline constexpr char kManifestName[] = "bundle.textproto";
 inline constexpr char kReportName[] = "report.json";
+inline constexpr char kReportPageName[] = "report.html";
+inline constexpr char kHistoryName[] = "history.json";
 inline constexpr char kSectionsFolder[] = "sections";
 
 /// "sections/<tier>-<node>.section", the only path a section may have.

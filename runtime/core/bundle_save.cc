@@ -149,7 +149,7 @@ absl::Status CheckReplaceable(const std::string& directory) {
 }
 
 absl::Status SaveBundle(const std::string& directory, v1::BundleManifest manifest,
-                        const std::vector<v1::Section>& sections, const std::string& report_json) {
+                        const std::vector<v1::Section>& sections, const BundleReport& report) {
   absl::StatusOr<NetworkPlan> plan = NetworkPlan::Create(manifest.network());
   if (!plan.ok()) return plan.status();
   manifest.set_format_version(kBundleFormatVersion);
@@ -162,7 +162,9 @@ absl::Status SaveBundle(const std::string& directory, v1::BundleManifest manifes
     return absl::InternalError("the manifest cannot be printed");
   }
   (*files)[kManifestName] = std::move(text);
-  (*files)[kReportName] = report_json;
+  (*files)[kReportName] = report.json;
+  if (!report.html.empty()) (*files)[kReportPageName] = report.html;
+  if (!report.history.empty()) (*files)[kHistoryName] = report.history;
   std::string place = directory;
   while (place.size() > 1 && place.back() == '/') place.pop_back();
   if (place.empty()) return absl::InvalidArgumentError("a bundle needs a folder, found \"\"");

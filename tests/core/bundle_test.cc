@@ -97,7 +97,7 @@ TEST_F(BundleTest, IsNotSavedByHalves) {
   std::vector<v1::Section> twice;
   for (const auto& entry : bundle_.sections) twice.push_back(entry.second);
   twice.push_back(twice.back());
-  EXPECT_FALSE(SaveBundle(folder_ + "/less", bundle_.manifest, twice, "{}").ok());
+  EXPECT_FALSE(SaveBundle(folder_ + "/less", bundle_.manifest, twice).ok());
 }
 
 TEST_F(BundleTest, OfEveryRandomNetworkComesBack) {

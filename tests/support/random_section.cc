@@ -170,7 +170,7 @@ Bundle RandomBundle(const NetworkPlan& plan, float threshold, Random* random) {
 absl::Status SaveBundleTo(const std::string& directory, const Bundle& bundle) {
   std::vector<v1::Section> sections;
   for (const auto& entry : bundle.sections) sections.push_back(entry.second);
-  return SaveBundle(directory, bundle.manifest, sections, "{}\n");
+  return SaveBundle(directory, bundle.manifest, sections);
 }
 
 }  // namespace ddnn

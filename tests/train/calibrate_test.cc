@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "runtime/torch/torch_engine.h"
@@ -222,8 +223,10 @@ TEST(SaveMeasuredBundle, WritesThresholdsWhereTheyComeFromAndWhatTheyDo) {
   std::vector<v1::Section> sections;
   for (const auto& [place, section] : bundle.sections) sections.push_back(section);
   const auto test = LoadSplit(ToyDataset(plan), Split::kTest, 1);
-  const auto summary = SaveMeasuredBundle(folder + "/b", bundle.manifest, sections, *test, "toy",
-                                          CreateTorchEngine, 1);
+  v1::TrainingHistory history;
+  history.add_epoch()->set_loss_sum(1.0 / 3);
+  const auto summary = SaveMeasuredBundle(folder + "/b", bundle.manifest, sections, history, *test,
+                                          "toy", CreateTorchEngine, 1);
   ASSERT_TRUE(summary.ok()) << summary.status();
   const auto loaded = LoadBundle(folder + "/b");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
@@ -237,16 +240,34 @@ TEST(SaveMeasuredBundle, WritesThresholdsWhereTheyComeFromAndWhatTheyDo) {
   EXPECT_EQ(how.split(), "calibration");
   EXPECT_EQ(how.seed(), 77u);
   EXPECT_EQ(how.test_samples(), 70);
+  const auto kept = ReadHistory(folder + "/b");
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(kept->SerializeAsString(), history.SerializeAsString());
 
   const std::atomic<bool> stop{true};
-  EXPECT_TRUE(absl::IsCancelled(SaveMeasuredBundle(folder + "/c", bundle.manifest, sections, *test,
-                                                   "toy", CreateTorchEngine, 1, &stop)
+  EXPECT_TRUE(absl::IsCancelled(SaveMeasuredBundle(folder + "/c", bundle.manifest, sections, {},
+                                                   *test, "toy", CreateTorchEngine, 1, &stop)
                                     .status()));
   int left = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     left += entry.path().filename() != "b";
   }
   EXPECT_EQ(left, 0);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(ReadHistory, TakesNoneForEmptyAndRefusesWhatIsNone) {
+  std::string folder = ::testing::TempDir() + "/ddnn_history.XXXXXX";
+  ASSERT_NE(mkdtemp(&folder[0]), nullptr);
+  const auto none = ReadHistory(folder);
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->epoch_size(), 0);
+  for (const char* wrong : {"{\"epoch\":7}", "{\"epochs\":[]}", "[", ""}) {
+    std::ofstream(folder + "/history.json") << wrong;
+    const auto status = ReadHistory(folder).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << wrong;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("/history.json"));
+  }
   std::filesystem::remove_all(folder);
 }
 

@@ -1,5 +1,6 @@
 #include "train/train_bundle.h"
 
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -9,7 +10,10 @@
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "tests/train/toy_dataset.h"
+#include "tests/train/well_formed.h"
 #include "train/evaluate.h"
+#include "train/html_text.h"
+#include "train/measured_bundle.h"
 
 namespace ddnn::train {
 namespace {
@@ -75,6 +79,46 @@ TEST_F(TrainBundleTest, WritesABundleThatLoadsAndIsAsGoodAsReported) {
   const auto again = Evaluate(*bundle, CreateTorchEngine, *test, "toy", bundle->thresholds, three);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(ToHex(Sha256(*ToJson(*again))), Files("out").at("report.json"));
+}
+
+TEST_F(TrainBundleTest, WritesAPageOfTheFiguresInItsReport) {
+  ASSERT_TRUE(Train("out").ok());
+  v1::RunSummary report;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(
+                  *ReadFile(folder_ + "/out/report.json", 1 << 20), &report)
+                  .ok());
+  const std::string page = *ReadFile(folder_ + "/out/report.html", 1 << 24);
+  EXPECT_EQ(WrongWith(page), "");
+  std::vector<double> figures = {report.accuracy().at("overall"),
+                                 report.accuracy_if_all_stop().at("local"),
+                                 report.accuracy_if_all_stop().at("cloud")};
+  for (const double alone : report.single_view_accuracy()) figures.push_back(alone);
+  for (const double without : report.missing_view_accuracy()) figures.push_back(without);
+  ASSERT_EQ(figures.size(), 9u);
+  for (const double figure : figures) {
+    EXPECT_NE(page.find("<td>" + PercentText(figure) + "</td>"), std::string::npos) << figure;
+  }
+  EXPECT_NE(page.find(NumberText(report.payload_bytes_per_view_sample()) + " bytes"),
+            std::string::npos);
+  EXPECT_NE(page.find(report.bundle_sha256()), std::string::npos);
+  // Samples at the sweep's thresholds are points of the curve.
+  for (const v1::SweepPoint& point : report.sweep()) {
+    EXPECT_NE(page.find(absl::StrCat("bytes per view and sample ",
+                                     NumberText(point.payload_bytes_per_view_sample()),
+                                     ", accuracy ", PercentText(point.overall_accuracy()))),
+              std::string::npos);
+  }
+  const auto history = ReadHistory(folder_ + "/out");
+  ASSERT_TRUE(history.ok()) << history.status();
+  EXPECT_EQ(history->epoch_size(), options_.epochs);
+  // The bundle is the same one without its reports.
+  const auto bundle = LoadBundle(folder_ + "/out");
+  for (const char* name : {"report.html", "history.json", "report.json"}) {
+    ASSERT_TRUE(std::filesystem::remove(folder_ + "/out/" + name)) << name;
+  }
+  const auto without = LoadBundle(folder_ + "/out");
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_EQ(without->sha256, bundle->sha256);
 }
 
 TEST_F(TrainBundleTest, SameSeedAndThreadsGiveTheSameBundleBitForBit) {
