@@ -31,7 +31,7 @@ class QueryService final : public v1::QueryService::CallbackService {
     /// Null: hard samples are only counted, and asking for them is FAILED_PRECONDITION. Must
     /// outlive the service.
     HardStore* store = nullptr;
-    std::vector<float> thresholds;  ///< one per exit; empty: the bundle's
+    std::vector<ExitThreshold> thresholds;  ///< one per exit; empty: the bundle's
     /// A picture that waited longer is not classified any more, whatever the caller's own deadline.
     absl::Duration classify_deadline = absl::Seconds(10);
     int max_store_requests = 64;  ///< waiting
@@ -98,7 +98,7 @@ class QueryService final : public v1::QueryService::CallbackService {
   const NetworkPlan plan_;
   const std::string bundle_sha256_;
   const Options options_;
-  const std::vector<float> thresholds_;
+  const std::vector<ExitThreshold> thresholds_;
   const std::unique_ptr<WholeNetwork> network_;  // used on the executor's thread only
   std::atomic<uint64_t> hard_seen_{0};
 

@@ -8,12 +8,15 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "runtime/core/exit_criterion.h"
+#include "train/missing_views.h"
 #include "train/risk_bound.h"
+#include "train/temperature.h"
 #include "train/thresholds.h"
 
 namespace ddnn::train {
@@ -38,13 +41,26 @@ std::string Value(Quantity quantity, double value) {
 ExitRecords Subset(const ExitRecords& records, absl::Span<const int64_t> samples) {
   ExitRecords part;
   part.samples = static_cast<int64_t>(samples.size());
+  const auto take = [&samples](const auto& from, auto* to) {
+    if (from.empty()) return;
+    for (int64_t i : samples) to->push_back(from[i]);
+  };
+  take(records.label, &part.label);
+  take(records.index, &part.index);
+  take(records.missing, &part.missing);
+  part.scores.resize(records.scores.size());
+  for (size_t e = 0; e < records.scores.size(); ++e) {
+    const size_t classes = records.scores[e].size() / std::max<int64_t>(records.samples, 1);
+    for (int64_t i : samples) {
+      const auto row = records.scores[e].begin() + i * classes;
+      part.scores[e].insert(part.scores[e].end(), row, row + classes);
+    }
+  }
   part.entropy.resize(records.entropy.size());
   part.right.resize(records.right.size());
   for (size_t e = 0; e < records.entropy.size(); ++e) {
-    for (int64_t i : samples) {
-      part.entropy[e].push_back(records.entropy[e][i]);
-      part.right[e].push_back(records.right[e][i]);
-    }
+    take(records.entropy[e], &part.entropy[e]);
+    take(records.right[e], &part.right[e]);
   }
   return part;
 }
@@ -73,12 +89,11 @@ class Risk {
     return least_bytes_ + limit * (most_bytes_ - least_bytes_);
   }
 
-  LossCounts Count(const ExitRecords& records, absl::Span<const float> thresholds) const {
+  LossCounts Count(const ExitRecords& records, absl::Span<const ExitThreshold> thresholds) const {
     LossCounts losses;
     const size_t root = plan_.exits().size() - 1;
     for (int64_t i = 0; i < records.samples; ++i) {
-      size_t exit = 0;
-      while (exit < root && !Exits(records.entropy[exit][i], thresholds[exit])) ++exit;
+      const size_t exit = ExitOf(records, thresholds, i);
       if (quantity_ == Quantity::kAccuracyDrop) {
         const bool right = records.right[exit][i], at_root = records.right[root][i];
         ++(right == at_root ? losses.half : right ? losses.none : losses.full);
@@ -112,7 +127,7 @@ class Risk {
 };
 
 struct Hypothesis {
-  std::vector<float> thresholds;
+  std::vector<ExitThreshold> thresholds;
   LossCounts searched, tested;
   double log_p_searched = 0;
 };
@@ -146,8 +161,13 @@ absl::Status CheckOptions(const NetworkPlan& plan, const ExitRecords& records, c
   return absl::OkStatus();
 }
 
+struct Parts {
+  ExitRecords search, test;
+  std::vector<ExitRecords> hidden;  // of the searched samples only
+};
+
 // Cut at random: samples of one class, or of one camera's day, may lie together.
-std::pair<ExitRecords, ExitRecords> Cut(const ExitRecords& records, uint64_t seed) {
+Parts Cut(const ExitRecords& records, absl::Span<const ExitRecords> hidden, uint64_t seed) {
   std::vector<int64_t> order(records.samples);
   std::iota(order.begin(), order.end(), int64_t{0});
   std::mt19937_64 engine(seed);
@@ -157,17 +177,48 @@ std::pair<ExitRecords, ExitRecords> Cut(const ExitRecords& records, uint64_t see
   std::sort(order.begin(), order.begin() + searched);
   std::sort(order.begin() + searched, order.end());
   const absl::Span<const int64_t> all(order);
-  return {Subset(records, all.subspan(0, searched)), Subset(records, all.subspan(searched))};
+  Parts parts{Subset(records, all.subspan(0, searched)), Subset(records, all.subspan(searched)), {}};
+  const absl::flat_hash_set<int64_t> known(parts.search.index.begin(), parts.search.index.end());
+  for (const ExitRecords& without : hidden) {
+    std::vector<int64_t> rows;
+    for (int64_t i = 0; i < without.samples; ++i) {
+      if (known.contains(without.index[i])) rows.push_back(i);
+    }
+    parts.hidden.push_back(Subset(without, rows));
+  }
+  return parts;
+}
+
+// Each exit's criterion and temperature, and what they make of the samples.
+std::vector<ExitThreshold> Measure(const CalibrateOptions& options, size_t exits, Parts* parts) {
+  std::vector<ExitThreshold> rules(exits);
+  for (size_t e = 0; e < exits; ++e) {
+    rules[e].criterion = options.criterion;
+    if (options.fit_temperature) {
+      rules[e].temperature = FitTemperature(parts->search, static_cast<int>(e));
+    }
+  }
+  Remeasure(rules, &parts->search);
+  Remeasure(rules, &parts->test);
+  for (ExitRecords& without : parts->hidden) Remeasure(rules, &without);
+  return rules;
+}
+
+std::vector<ExitThreshold> With(std::vector<ExitThreshold> rules, absl::Span<const float> numbers) {
+  for (size_t e = 0; e < rules.size(); ++e) rules[e].entropy = numbers[e];
+  return rules;
 }
 
 // What the searched part offers, the surest to keep the constraint first.
-std::vector<Hypothesis> Order(const NetworkPlan& plan, const ExitRecords& search, const Risk& risk,
+std::vector<Hypothesis> Order(const NetworkPlan& plan, const Parts& parts,
+                              const std::vector<ExitThreshold>& rules, const Risk& risk,
                               const Constraint& constraint) {
+  const ExitRecords& search = parts.search;
   std::vector<Hypothesis> order;
   if (constraint.quantity == Quantity::kAccuracyDrop) {
     Hypothesis nobody_stops;
-    nobody_stops.thresholds.assign(plan.exits().size(), 0.0f);
-    nobody_stops.thresholds.back() = 1;
+    nobody_stops.thresholds = With(rules, std::vector<float>(rules.size()));
+    nobody_stops.thresholds.back().entropy = 1;
     order.push_back(std::move(nobody_stops));
   }
   // What can be shown of a drop depends on how many answers change, too: few changes, a tight
@@ -183,9 +234,10 @@ std::vector<Hypothesis> Order(const NetworkPlan& plan, const ExitRecords& search
     };
   }
   for (OperatingPoint& point : SearchThresholds(plan, search, surely)) {
-    order.push_back({std::move(point.thresholds), {}, {}, 0});
+    order.push_back({With(rules, point.thresholds), {}, {}, 0});
   }
   for (Hypothesis& hypothesis : order) {
+    FitMissing(search, parts.hidden, &hypothesis.thresholds);
     hypothesis.searched = risk.Count(search, hypothesis.thresholds);
     hypothesis.log_p_searched =
         risk.LogP(hypothesis.searched, hypothesis.searched, risk.Limit(constraint.limit));
@@ -209,10 +261,14 @@ absl::Status NothingShown(const NetworkPlan& plan, const ExitRecords& records, c
 }
 
 // All samples may say which of the vectors that passed is best: all of those keep the constraint.
-const Hypothesis& Best(const NetworkPlan& plan, const ExitRecords& records, Quantity quantity,
+const Hypothesis& Best(const NetworkPlan& plan, const Parts& parts, Quantity quantity,
                        absl::Span<const Hypothesis> shown) {
   const auto rank = [&](const Hypothesis& hypothesis) {
-    const OperatingPoint point = TryThresholds(plan, records, hypothesis.thresholds);
+    OperatingPoint point = TryThresholds(plan, parts.search, hypothesis.thresholds);
+    const OperatingPoint tested = TryThresholds(plan, parts.test, hypothesis.thresholds);
+    point.right += tested.right;
+    point.bytes += tested.bytes;
+    point.tiers += tested.tiers;
     return quantity == Quantity::kAccuracyDrop
                ? std::make_tuple(point.bytes, point.tiers, -point.right)
                : std::make_tuple(-point.right, point.bytes, point.tiers);
@@ -267,27 +323,29 @@ std::string Describe(const NetworkPlan& plan, const Constraint& constraint) {
 }
 
 absl::StatusOr<Calibrated> Calibrate(const NetworkPlan& plan, const ExitRecords& records,
+                                     absl::Span<const ExitRecords> hidden,
                                      const CalibrateOptions& options) {
   const Constraint& constraint = options.constraint;
   const Risk risk(plan, constraint.quantity);
   if (absl::Status ok = CheckOptions(plan, records, risk, options); !ok.ok()) return ok;
-  const auto [search, test] = Cut(records, options.seed);
-  std::vector<Hypothesis> order = Order(plan, search, risk, constraint);
+  Parts parts = Cut(records, hidden, options.seed);
+  const std::vector<ExitThreshold> rules = Measure(options, plan.exits().size(), &parts);
+  std::vector<Hypothesis> order = Order(plan, parts, rules, risk, constraint);
   std::vector<double> log_p;
   for (Hypothesis& hypothesis : order) {
-    hypothesis.tested = risk.Count(test, hypothesis.thresholds);
+    hypothesis.tested = risk.Count(parts.test, hypothesis.thresholds);
     log_p.push_back(
         risk.LogP(hypothesis.searched, hypothesis.tested, risk.Limit(constraint.limit)));
   }
   const size_t shown = RefutedInOrder(log_p, 1 - options.confidence);
   if (shown == 0) return NothingShown(plan, records, risk, order[0], options);
   const Hypothesis& best =
-      Best(plan, records, constraint.quantity, absl::MakeSpan(order).subspan(0, shown));
+      Best(plan, parts, constraint.quantity, absl::MakeSpan(order).subspan(0, shown));
   Calibrated calibrated;
   calibrated.thresholds = best.thresholds;
-  calibrated.thresholds.back() = HardThreshold(plan, records, best.thresholds);
-  calibrated.search_samples = search.samples;
-  calibrated.test_samples = test.samples;
+  calibrated.thresholds.back().entropy = HardThreshold(parts.test, best.thresholds);
+  calibrated.search_samples = parts.search.samples;
+  calibrated.test_samples = parts.test.samples;
   calibrated.candidates = static_cast<int64_t>(order.size());
   calibrated.shown = static_cast<int64_t>(shown);
   calibrated.measured = risk.Mean(best.tested);
@@ -298,9 +356,7 @@ void Record(const NetworkPlan& plan, const std::string& data, const CalibrateOpt
             const Calibrated& calibrated, v1::BundleManifest* manifest) {
   manifest->clear_threshold();
   for (size_t e = 0; e < plan.exits().size(); ++e) {
-    v1::ExitThreshold* threshold = manifest->add_threshold();
-    threshold->set_exit(plan.exits()[e].name);
-    threshold->set_entropy(calibrated.thresholds[e]);
+    *manifest->add_threshold() = ToProto(plan.exits()[e].name, calibrated.thresholds[e]);
   }
   v1::Provenance* provenance = manifest->mutable_provenance();
   provenance->set_calibration(absl::StrFormat("ddnn-calibrate: with %s confidence they %s",

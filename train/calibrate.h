@@ -35,10 +35,12 @@ struct CalibrateOptions {
   Constraint constraint;
   double confidence = 0.95;  ///< between 0 and 1
   uint64_t seed = 1;         ///< of the cut into samples to search and samples to test
+  v1::Criterion criterion = v1::ENTROPY;  ///< of all exits
+  bool fit_temperature = true;            ///< of every exit, on the searched samples; else 1
 };
 
 struct Calibrated {
-  std::vector<float> thresholds;  ///< one per exit, bottom up
+  std::vector<ExitThreshold> thresholds;  ///< one per exit, bottom up
   int64_t search_samples = 0, test_samples = 0;
   int64_t candidates = 0, shown = 0;  ///< vectors in the order of tests, and how many passed
   double measured = 0;  ///< the constrained quantity on the tested samples; an estimate
@@ -47,9 +49,15 @@ struct Calibrated {
 /// Finds the vector of thresholds over all exits that keeps the constraint and is best at the rest:
 /// fewest bytes, then least far up, under an accuracy drop; most accurate under the others.
 ///
+/// The searched samples give each exit its temperature too, and the thresholds for missing views
+/// (FitMissing): what is tested is all of that together.
+///
+/// \param hidden  as RecordWithViewsHidden gives it for the same samples; empty: one threshold
+/// whatever is missing
+///
 /// With probability `confidence` over the drawing of the calibration samples, the constraint holds
-/// in expectation for samples drawn like them, whatever their distribution, if network and
-/// temperatures do not depend on them. Method: Learn then Test (arXiv 2110.01052) in the form of
+/// in expectation for samples drawn like them, whatever their distribution, if the network does not
+/// depend on them. Method: Learn then Test (arXiv 2110.01052) in the form of
 /// Pareto Testing (Laufer-Goldshtein, Fisch, Barzilay, Jaakkola 2022, arXiv 2210.07913): three
 /// tenths of the samples give the vectors that no other beats (SearchThresholds) and an order, the
 /// surest to keep the constraint first; the others test them in that order until one fails. Tests:
@@ -59,6 +67,7 @@ struct Calibrated {
 /// where the network has one exit only, or with fewer than 2 samples. INVALID_ARGUMENT for a
 /// limit or a confidence that means nothing.
 absl::StatusOr<Calibrated> Calibrate(const NetworkPlan& plan, const ExitRecords& records,
+                                     absl::Span<const ExitRecords> hidden,
                                      const CalibrateOptions& options);
 
 /// Puts the result into a bundle's manifest: thresholds, and where they come from. `data` is the

@@ -9,15 +9,18 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/calibrate.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
 #include "train/measured_bundle.h"
+#include "train/missing_views.h"
 #include "train/run_program.h"
 
 ABSL_FLAG(std::string, bundle, "", "the bundle, as ddnn-train wrote it");
@@ -29,6 +32,9 @@ ABSL_FLAG(std::string, max_bytes, "", "payload per view and sample by the formul
 ABSL_FLAG(std::string, max_escalation, "",
           "share of samples that pass the first exit, such as 20%");
 ABSL_FLAG(std::string, confidence, "95%", "with which the constraint holds");
+ABSL_FLAG(std::string, criterion, "entropy",
+          "how unsure an exit is: entropy, largest_probability or margin");
+ABSL_FLAG(bool, fit_temperature, true, "fit each exit's temperature before its criterion");
 ABSL_FLAG(uint64_t, seed, 1,
           "of the cut of the calibration samples into searched and testing ones");
 ABSL_FLAG(int32_t, threads, 0, "0: one per processor");
@@ -42,12 +48,14 @@ at the rest, and says with which confidence the constraint holds.
 
   ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_accuracy_drop 1%
   ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_bytes 64 --out out/frugal
-  ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_escalation 20% --confidence 99%
+  ddnn-calibrate --bundle out/six --data six-cameras:fashion-mnist --max_escalation 20% \
+    --confidence 99% --criterion margin
 
 Under an accuracy drop, the fewest bytes; under the other two, the highest accuracy. Only the
-calibration split is looked at: three tenths are searched, the others test what was found. The confidence
-is a bound for any distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an
-estimate; it says nothing about samples of another kind, or of a network that was chosen on the same
+calibration split is looked at: three tenths are searched, the others test what was found. The
+searched ones also give each exit's temperature, and its thresholds where views are missing: no
+higher than leaves its answers as often right as with all views. The confidence is a bound for any
+distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an estimate; it says nothing about samples of another kind, or of a network that was chosen on the same
 calibration samples. When nothing keeps the constraint at that confidence, nothing is written. The
 test split is read at the end, for report.json and report.html. Every daemon needs the new bundle.)";
 
@@ -99,6 +107,13 @@ absl::StatusOr<CalibrateOptions> Options() {
     return absl::InvalidArgumentError("--confidence: expected more than 0 % and less than 100 %");
   }
   options.confidence = *confidence;
+  options.fit_temperature = absl::GetFlag(FLAGS_fit_temperature);
+  const std::string criterion = absl::AsciiStrToUpper(absl::GetFlag(FLAGS_criterion));
+  if (!v1::Criterion_Parse(criterion, &options.criterion)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--criterion: \"", absl::GetFlag(FLAGS_criterion),
+                     "\", expected entropy, largest_probability or margin"));
+  }
   options.seed = absl::GetFlag(FLAGS_seed);
   return options;
 }
@@ -112,7 +127,16 @@ void Print(const NetworkPlan& plan, const CalibrateOptions& options, const Calib
   absl::PrintF("with %.4g %% confidence these thresholds %s\n\n", 100 * options.confidence,
                Describe(plan, options.constraint));
   for (size_t e = 0; e < plan.exits().size(); ++e) {
-    absl::PrintF("  %-10s %.4f\n", plan.exits()[e].name, found.thresholds[e]);
+    const ExitThreshold& threshold = found.thresholds[e];
+    absl::PrintF("  %-10s %.4f  temperature %.3f", plan.exits()[e].name, threshold.entropy,
+                 threshold.temperature);
+    if (!threshold.missing.empty()) {
+      absl::PrintF("  with views missing: %s",
+                   absl::StrJoin(threshold.missing, " ", [](std::string* out, float value) {
+                     absl::StrAppend(out, value < 0 ? "none" : absl::StrFormat("%.4f", value));
+                   }));
+    }
+    absl::PrintF("\n");
   }
   absl::PrintF(
       "\n%d of the %d vectors found on %d calibration samples passed the test on %d others; on "
@@ -148,7 +172,10 @@ absl::StatusOr<int> Main() {
   absl::StatusOr<ExitRecords> records =
       RecordExits(*bundle, CreateTorchEngine, *samples, /*missing=*/0, threads, stop);
   if (!records.ok()) return records.status();
-  absl::StatusOr<Calibrated> found = Calibrate(bundle->plan, *records, *options);
+  absl::StatusOr<std::vector<ExitRecords>> hidden = RecordWithViewsHidden(
+      *bundle, CreateTorchEngine, *samples, options->seed, threads, stop);
+  if (!hidden.ok()) return hidden.status();
+  absl::StatusOr<Calibrated> found = Calibrate(bundle->plan, *records, *hidden, *options);
   if (!found.ok()) return found.status();
   Print(bundle->plan, *options, *found);
   std::fflush(stdout);

@@ -56,8 +56,8 @@ absl::StatusOr<uint64_t> Missing(const NetworkPlan& plan) {
   return missing;
 }
 
-absl::StatusOr<std::vector<float>> Thresholds(const Bundle& bundle) {
-  std::vector<float> thresholds = bundle.thresholds;
+absl::StatusOr<std::vector<ExitThreshold>> Thresholds(const Bundle& bundle) {
+  std::vector<ExitThreshold> thresholds = bundle.thresholds;
   for (const std::string& text : absl::GetFlag(FLAGS_threshold)) {
     const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
     float value = -1;
@@ -67,7 +67,8 @@ absl::StatusOr<std::vector<float>> Thresholds(const Bundle& bundle) {
     }
     const absl::StatusOr<int> exit = bundle.plan.FindExit(parts[0]);
     if (!exit.ok()) return exit.status();
-    thresholds[*exit] = value;
+    thresholds[*exit].entropy = value;
+    thresholds[*exit].missing.clear();  // what was asked for holds whoever is missing
   }
   return thresholds;
 }
@@ -103,7 +104,7 @@ absl::StatusOr<int> Main() {
   const absl::StatusOr<uint64_t> missing = Missing(bundle->plan);
   if (!missing.ok()) return missing.status();
   options.missing = *missing;
-  const absl::StatusOr<std::vector<float>> thresholds = Thresholds(*bundle);
+  const absl::StatusOr<std::vector<ExitThreshold>> thresholds = Thresholds(*bundle);
   if (!thresholds.ok()) return thresholds.status();
   options.stop = CatchInterrupts();
   const absl::StatusOr<SampleStore> samples = Load(*bundle, options.stop);

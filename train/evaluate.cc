@@ -40,11 +40,12 @@ void RecordViews(const SampleStore& samples, int64_t index, const WholeOutput& o
 }
 
 void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
-              absl::Span<const float> thresholds, v1::RunSummary* summary) {
+              absl::Span<const ExitThreshold> thresholds, v1::RunSummary* summary) {
   for (size_t e = 0; e + 1 < plan.exits().size(); ++e) {
-    std::vector<float> tried(thresholds.begin(), thresholds.end());
+    std::vector<ExitThreshold> tried(thresholds.begin(), thresholds.end());
+    tried[e].missing.clear();
     for (int step = 0; step <= kSweepSteps; ++step) {
-      tried[e] = static_cast<float>(step) / kSweepSteps;
+      tried[e].entropy = static_cast<float>(step) / kSweepSteps;
       const Operation operation = Operate(plan, records, tried);
       v1::SweepPoint* point = summary->add_sweep();
       point->set_exit(plan.exits()[e].name);
@@ -57,18 +58,26 @@ void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
 }
 
 // The softmax of one class; 0 where a score is not finite.
-float Confidence(const std::vector<float>& scores, int answer) {
+float Confidence(const std::vector<float>& scores, int answer, double temperature) {
   double sum = 0;
-  for (const float score : scores) sum += std::exp(static_cast<double>(score) - scores[answer]);
+  for (const float score : scores) {
+    sum += std::exp((static_cast<double>(score) - scores[answer]) / temperature);
+  }
   return std::isfinite(sum) ? static_cast<float>(1 / sum) : 0;
 }
 
-// The samples from `next` to `end`.
+// What is run: the samples from `next` to `end` with these views.
+struct Range {
+  int64_t next = 0, end = 0;
+  absl::Span<const uint64_t> presence;
+};
+
 absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore& samples,
-                                        int64_t next, int64_t end, uint64_t missing,
+                                        absl::Span<const ExitThreshold> rules, Range range,
                                         const std::atomic<bool>* stop) {
   const size_t exits = network->plan().exits().size();
   ExitRecords records;
+  records.scores.resize(exits);
   records.entropy.resize(exits);
   records.right.resize(exits);
   records.answer.resize(exits);
@@ -76,16 +85,17 @@ absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore
   records.view_seen.resize(samples.views);
   records.view_right.resize(samples.views);
   std::vector<WholeInput> batch;
-  std::vector<int64_t> indices;
-  while (next < end) {
+  while (range.next < range.end) {
     if (stop != nullptr && *stop) return absl::CancelledError("interrupted");
     batch.clear();
-    indices.clear();
-    for (; next < end && static_cast<int64_t>(batch.size()) < kBatch; ++next) {
-      const uint64_t presence = samples.presence[next] & ~missing;
+    const size_t begin = records.index.size();
+    for (; range.next < range.end && static_cast<int64_t>(batch.size()) < kBatch; ++range.next) {
+      const uint64_t presence = range.presence[range.next];
       if (presence == 0) continue;
-      batch.push_back(samples.Input(next, presence));
-      indices.push_back(next);
+      batch.push_back(samples.Input(range.next, presence));
+      records.index.push_back(range.next);
+      records.missing.push_back(static_cast<uint8_t>(ViewsMissing(samples.views, presence)));
+      records.label.push_back(samples.labels[range.next]);
     }
     if (batch.empty()) continue;
     absl::StatusOr<std::vector<WholeOutput>> outputs = network->Run(batch);
@@ -93,14 +103,15 @@ absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore
     for (size_t i = 0; i < batch.size(); ++i) {
       const WholeOutput& output = (*outputs)[i];
       for (size_t e = 0; e < exits; ++e) {
-        records.entropy[e].push_back(NormalizedEntropy(output.exit_scores[e]));
-        const int answer = ArgMax(output.exit_scores[e]);
-        records.right[e].push_back(answer == samples.labels[indices[i]]);
+        const std::vector<float>& scores = output.exit_scores[e];
+        const int answer = ArgMax(scores);
+        records.scores[e].insert(records.scores[e].end(), scores.begin(), scores.end());
+        records.entropy[e].push_back(Uncertainty(rules[e], scores));
+        records.right[e].push_back(answer == records.label[begin + i]);
         records.answer[e].push_back(answer);
-        records.confidence[e].push_back(Confidence(output.exit_scores[e], answer));
+        records.confidence[e].push_back(Confidence(scores, answer, rules[e].temperature));
       }
-      records.index.push_back(indices[i]);
-      RecordViews(samples, indices[i], output, &records);
+      RecordViews(samples, records.index[begin + i], output, &records);
     }
     records.samples += static_cast<int64_t>(batch.size());
   }
@@ -114,8 +125,11 @@ void Append(const std::vector<T>& from, std::vector<T>* to) {
 
 void Append(const ExitRecords& part, ExitRecords* whole) {
   whole->samples += part.samples;
+  Append(part.label, &whole->label);
   Append(part.index, &whole->index);
+  Append(part.missing, &whole->missing);
   for (size_t e = 0; e < part.entropy.size(); ++e) {
+    Append(part.scores[e], &whole->scores[e]);
     Append(part.entropy[e], &whole->entropy[e]);
     Append(part.right[e], &whole->right[e]);
     Append(part.answer[e], &whole->answer[e]);
@@ -132,18 +146,29 @@ void Append(const ExitRecords& part, ExitRecords* whole) {
 absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
                                         const SampleStore& samples, uint64_t missing, int threads,
                                         const std::atomic<bool>* stop) {
+  std::vector<uint64_t> presence = samples.presence;
+  for (uint64_t& views : presence) views &= ~missing;
+  return RecordExits(bundle, factory, samples, presence, threads, stop);
+}
+
+absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
+                                        const SampleStore& samples,
+                                        absl::Span<const uint64_t> presence, int threads,
+                                        const std::atomic<bool>* stop) {
   // Whole batches, so that the same samples are run together however many threads there are.
   const int64_t batches = (samples.size() + kBatch - 1) / kBatch;
   const int64_t workers = std::clamp<int64_t>(batches, 1, std::max(threads, 1));
   std::vector<absl::StatusOr<ExitRecords>> parts(workers, absl::UnknownError("did not run"));
   const auto work = [&](int64_t worker) {
     const auto network = WholeNetwork::Create(bundle, factory);
-    parts[worker] =
-        network.ok()
-            ? RecordRange(network->get(), samples, batches * worker / workers * kBatch,
-                          std::min(samples.size(), batches * (worker + 1) / workers * kBatch),
-                          missing, stop)
-            : network.status();
+    if (!network.ok()) {
+      parts[worker] = network.status();
+      return;
+    }
+    const Range range{batches * worker / workers * kBatch,
+                      std::min(samples.size(), batches * (worker + 1) / workers * kBatch),
+                      presence};
+    parts[worker] = RecordRange(network->get(), samples, bundle.thresholds, range, stop);
   };
   std::vector<std::thread> others;
   for (int64_t worker = 1; worker < workers; ++worker) others.emplace_back(work, worker);
@@ -156,20 +181,31 @@ absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory fact
   return *std::move(parts[0]);
 }
 
-size_t ExitTaken(const ExitRecords& records, int64_t sample, absl::Span<const float> thresholds) {
+size_t ExitOf(const ExitRecords& records, absl::Span<const ExitThreshold> thresholds, int64_t i) {
+  const size_t root = thresholds.size() - 1;
   size_t exit = 0;
-  while (exit + 1 < thresholds.size() && !Exits(records.entropy[exit][sample], thresholds[exit])) {
-    ++exit;
-  }
+  const int missing = records.missing.empty() ? 0 : records.missing[i];
+  while (exit < root && !Exits(records.entropy[exit][i], thresholds[exit].At(missing))) ++exit;
   return exit;
 }
 
+void Remeasure(absl::Span<const ExitThreshold> thresholds, ExitRecords* records) {
+  if (records->samples == 0 || records->scores.empty()) return;
+  for (size_t e = 0; e < thresholds.size(); ++e) {
+    const absl::Span<const float> scores = records->scores[e];
+    const size_t classes = scores.size() / records->samples;
+    for (int64_t i = 0; i < records->samples; ++i) {
+      records->entropy[e][i] = Uncertainty(thresholds[e], scores.subspan(i * classes, classes));
+    }
+  }
+}
+
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
-                  absl::Span<const float> thresholds) {
+                  absl::Span<const ExitThreshold> thresholds) {
   const size_t exits = plan.exits().size();
   std::vector<int64_t> taken(exits), right(exits);
   for (int64_t i = 0; i < records.samples; ++i) {
-    const size_t exit = ExitTaken(records, i, thresholds);
+    const size_t exit = ExitOf(records, thresholds, i);
     ++taken[exit];
     right[exit] += records.right[exit][i];
   }
@@ -192,7 +228,7 @@ double ExitAccuracy(const ExitRecords& records, int exit) {
 
 absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory factory,
                                         const SampleStore& samples, const std::string& data,
-                                        absl::Span<const float> thresholds,
+                                        absl::Span<const ExitThreshold> thresholds,
                                         const EvaluateOptions& options) {
   const NetworkPlan& plan = bundle.plan;
   absl::StatusOr<ExitRecords> records =
@@ -212,7 +248,7 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
     (*summary.mutable_accuracy())[name] = operation.exit_accuracy[e];
     (*summary.mutable_accuracy_if_all_stop())[name] = ExitAccuracy(*records, static_cast<int>(e));
     (*summary.mutable_exit_fraction())[name] = operation.exit_fraction[e];
-    (*summary.mutable_threshold())[name] = thresholds[e];
+    (*summary.mutable_threshold())[name] = thresholds[e].entropy;
   }
   if (plan.tiers()[0].exit >= 0) {
     for (int v = 0; v < plan.views(); ++v) {

@@ -18,24 +18,31 @@ namespace ddnn::train {
 /// network again. Samples of which no view is left are not in it.
 struct ExitRecords {
   int64_t samples = 0;
-  std::vector<std::vector<float>> entropy;  ///< [exits][samples]
+  std::vector<std::vector<float>> scores;   ///< [exits][samples * classes]
+  std::vector<std::vector<float>> entropy;  ///< [exits][samples]: Uncertainty by the exits' rules
+  std::vector<int> label;                   ///< [samples]
+  std::vector<int64_t> index;               ///< [samples]: which of the store's it is
+  std::vector<uint8_t> missing;             ///< [samples]: how many views it lacks; empty: none
   std::vector<std::vector<bool>> right;     ///< [exits][samples]: would its answer be right?
-  /// For reports; choosing thresholds needs none of these three.
+  /// For reports; choosing thresholds needs neither.
   std::vector<std::vector<int>> answer;        ///< [exits][samples]: the class
   std::vector<std::vector<float>> confidence;  ///< [exits][samples]: softmax of that class
-  std::vector<int64_t> index;                  ///< [samples]: which of the store's it is
   /// Each view's own classifier against its own label; counts of the samples the view sees.
   std::vector<int64_t> view_seen, view_right;  ///< [V]; all zero where devices have no exit
 };
 
 /// Runs the network on all samples, with the views in `missing` lost, each of `threads` threads on
-/// a part of them (LibTorch's own are best set to one). CANCELLED once *stop is true.
+/// a part of them (LibTorch's own are best set to one). Criteria and temperatures are those of
+/// bundle.thresholds. CANCELLED once *stop is true.
 absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
                                         const SampleStore& samples, uint64_t missing, int threads,
                                         const std::atomic<bool>* stop = nullptr);
 
-/// The exit that answers a recorded sample.
-size_t ExitTaken(const ExitRecords& records, int64_t sample, absl::Span<const float> thresholds);
+/// The same with the views that each sample is to have, [samples]; 0 leaves it out.
+absl::StatusOr<ExitRecords> RecordExits(const Bundle& bundle, EngineFactory factory,
+                                        const SampleStore& samples,
+                                        absl::Span<const uint64_t> presence, int threads,
+                                        const std::atomic<bool>* stop = nullptr);
 
 /// What thresholds make of recorded exits.
 struct Operation {
@@ -45,7 +52,14 @@ struct Operation {
   double payload_bytes = 0;           ///< per view and sample, by the paper's formula
 };
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
-                  absl::Span<const float> thresholds);
+                  absl::Span<const ExitThreshold> thresholds);
+
+/// The exit that sample `i` stops at.
+size_t ExitOf(const ExitRecords& records, absl::Span<const ExitThreshold> thresholds, int64_t i);
+
+/// Measures anew how unsure each exit is, by other criteria and temperatures; without scores they
+/// stay as they are.
+void Remeasure(absl::Span<const ExitThreshold> thresholds, ExitRecords* records);
 
 /// Accuracy of an exit as if every sample had stopped there; 0 without samples.
 double ExitAccuracy(const ExitRecords& records, int exit);
@@ -64,7 +78,7 @@ struct EvaluateOptions {
 /// accuracy without it: they would reach no node. Nothing in it depends on how fast it ran.
 absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory factory,
                                         const SampleStore& samples, const std::string& data,
-                                        absl::Span<const float> thresholds,
+                                        absl::Span<const ExitThreshold> thresholds,
                                         const EvaluateOptions& options);
 
 /// As protobuf JSON with the proto's field names, zeros included; the same message (a RunSummary or

@@ -66,9 +66,10 @@ Reliability MeasureReliability(const ExitRecords& records, size_t exit) {
 
 std::vector<Trial> Try(const ReportInput& input, size_t exit) {
   std::vector<Trial> trials;
-  std::vector<float> thresholds = input.bundle.thresholds;
+  std::vector<ExitThreshold> thresholds = input.bundle.thresholds;
+  thresholds[exit].missing.clear();
   for (int step = 0; step <= kTrials; ++step) {
-    thresholds[exit] = static_cast<float>(step) / kTrials;
+    thresholds[exit].entropy = static_cast<float>(step) / kTrials;
     const Operation operation = Operate(input.bundle.plan, input.records, thresholds);
     Trial trial{static_cast<double>(step) / kTrials, 0, operation.payload_bytes,
                 operation.accuracy};
@@ -175,7 +176,7 @@ ReportData CollectReportData(const ReportInput& input) {
   ReportData data;
   const size_t exits = input.bundle.plan.exits().size();
   for (int64_t i = 0; i < input.records.samples; ++i) {
-    data.taken.push_back(ExitTaken(input.records, i, input.bundle.thresholds));
+    data.taken.push_back(ExitOf(input.records, input.bundle.thresholds, i));
   }
   for (size_t e = 0; e < exits; ++e) {
     data.reliability.push_back(MeasureReliability(input.records, e));

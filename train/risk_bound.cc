@@ -7,6 +7,7 @@
 namespace ddnn::train {
 namespace {
 
+constexpr int kBettors = 3;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // log(exp(a) + exp(b))
@@ -44,7 +45,12 @@ double LogBettingP(const LossCounts& losses, double limit, double stake) {
   if (!(limit > 0)) return 0;
   if (limit > 1) return -kInfinity;
   if (limit == 1) return losses.full == losses.samples() ? 0 : -kInfinity;
-  return std::min(0.0, -LogWealth(losses, limit, std::clamp(stake, 0.0, 1.0)));
+  double wealth = -kInfinity;
+  for (int part = 1; part <= kBettors; ++part) {
+    const double own = std::clamp(stake, 0.0, 1.0) * part / kBettors;
+    wealth = LogAdd(wealth, LogWealth(losses, limit, own));
+  }
+  return std::min(0.0, std::log(kBettors) - wealth);
 }
 
 double BestStake(const LossCounts& other, double limit) {

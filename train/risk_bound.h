@@ -31,6 +31,9 @@ double LogBinomialP(const LossCounts& losses, double limit);
 /// Risk-Controlling Prediction Sets (Bates, Angelopoulos, Lei, Malik, Jordan 2021, arXiv
 /// 2101.02703) work.
 ///
+/// The capital is given to three bettors who stake a third, two thirds and all of `stake`: where it
+/// comes from samples that were lucky, the first losses would ruin one who stakes it all.
+///
 /// \param stake  from 0 to 1: share of the most that can be staked. Must not depend on `losses`.
 double LogBettingP(const LossCounts& losses, double limit, double stake);
 

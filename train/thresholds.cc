@@ -196,18 +196,16 @@ class Search {
 }  // namespace
 
 OperatingPoint TryThresholds(const NetworkPlan& plan, const ExitRecords& records,
-                             std::vector<float> thresholds) {
+                             absl::Span<const ExitThreshold> thresholds) {
   const size_t root = plan.exits().size() - 1;
   OperatingPoint point;
   for (int64_t i = 0; i < records.samples; ++i) {
-    size_t exit = 0;
-    while (exit < root && !Exits(records.entropy[exit][i], thresholds[exit])) ++exit;
+    const size_t exit = ExitOf(records, thresholds, i);
     point.right += records.right[exit][i];
     point.changed += records.right[exit][i] != records.right[root][i];
     point.bytes += std::llround(DevicePayloadBytes(plan, static_cast<int>(exit)));
     point.tiers += plan.exits()[exit].tier;
   }
-  point.thresholds = std::move(thresholds);
   return point;
 }
 
@@ -216,16 +214,11 @@ std::vector<OperatingPoint> SearchThresholds(const NetworkPlan& plan, const Exit
   return Search(plan, records, score).Run();
 }
 
-float HardThreshold(const NetworkPlan& plan, const ExitRecords& records,
-                    const std::vector<float>& thresholds) {
-  const size_t root = plan.exits().size() - 1;
+float HardThreshold(const ExitRecords& records, absl::Span<const ExitThreshold> thresholds) {
+  const size_t root = thresholds.size() - 1;
   std::vector<float> reached;
   for (int64_t i = 0; i < records.samples; ++i) {
-    bool stopped = false;
-    for (size_t e = 0; e < root && !stopped; ++e) {
-      stopped = Exits(records.entropy[e][i], thresholds[e]);
-    }
-    if (!stopped) reached.push_back(records.entropy[root][i]);
+    if (ExitOf(records, thresholds, i) == root) reached.push_back(records.entropy[root][i]);
   }
   if (reached.empty()) reached = records.entropy[root];
   const auto sure =
@@ -248,7 +241,8 @@ ThresholdChoice ChooseThresholds(const NetworkPlan& plan, const ExitRecords& rec
   });
   choice.thresholds = chosen->thresholds;
   choice.accuracy = accuracy(*chosen);
-  choice.thresholds.back() = HardThreshold(plan, records, choice.thresholds);
+  choice.thresholds.back() = HardThreshold(
+      records, std::vector<ExitThreshold>(choice.thresholds.begin(), choice.thresholds.end()));
   choice.description = absl::StrFormat(
       "joint search on %d calibration samples: accuracy %.4f, at most %.4f below the best %.4f; "
       "root: most uncertain %.0f %%",

@@ -19,9 +19,9 @@ struct OperatingPoint {
   int64_t tiers = 0;    ///< sum over samples of the tier index of the exit taken
 };
 
-/// What these thresholds make of recorded exits.
+/// What these thresholds make of recorded exits; the point's own `thresholds` stay empty.
 OperatingPoint TryThresholds(const NetworkPlan& plan, const ExitRecords& records,
-                             std::vector<float> thresholds);
+                             absl::Span<const ExitThreshold> thresholds);
 
 /// How good a point with so many right and so many changed answers is; higher is better.
 using PointScore = std::function<double(int64_t right, int64_t changed)>;
@@ -40,8 +40,7 @@ std::vector<OperatingPoint> SearchThresholds(const NetworkPlan& plan, const Exit
 
 /// The root's threshold, which only marks samples as hard: the most uncertain tenth of those that
 /// reach it with these thresholds.
-float HardThreshold(const NetworkPlan& plan, const ExitRecords& records,
-                    const std::vector<float>& thresholds);
+float HardThreshold(const ExitRecords& records, absl::Span<const ExitThreshold> thresholds);
 
 struct ThresholdChoice {
   std::vector<float> thresholds;  ///< one per exit, bottom up

@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/measured_bundle.h"
+#include "train/missing_views.h"
 #include "train/thresholds.h"
 
 namespace ddnn::train {
@@ -65,16 +66,19 @@ absl::StatusOr<SampleStore> LoadTraining(const Dataset& dataset, const TrainOpti
   return LoadSamples(dataset, Split::kTrain, indices, options.threads, options.stop);
 }
 
+struct Thresholds {
+  std::vector<ExitThreshold> thresholds;  // one per exit
+  std::string description;
+};
+
 v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
                             const TrainOptions& options, const Trained& trained,
-                            const ThresholdChoice& choice) {
+                            const Thresholds& chosen) {
   v1::BundleManifest manifest;
   manifest.set_format_version(kFormatVersion);
   *manifest.mutable_network() = plan.spec();
   for (size_t e = 0; e < plan.exits().size(); ++e) {
-    v1::ExitThreshold* threshold = manifest.add_threshold();
-    threshold->set_exit(plan.exits()[e].name);
-    threshold->set_entropy(choice.thresholds[e]);
+    *manifest.add_threshold() = ToProto(plan.exits()[e].name, chosen.thresholds[e]);
   }
   v1::Provenance* provenance = manifest.mutable_provenance();
   provenance->set_data(data);
@@ -85,14 +89,14 @@ v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
   provenance->set_learning_rate(options.learning_rate);
   provenance->set_threads(options.threads);
   if (options.init != nullptr) provenance->set_init(options.init->sha256_hex());
-  provenance->set_calibration(choice.description);
+  provenance->set_calibration(chosen.description);
   return manifest;
 }
 
-absl::StatusOr<ThresholdChoice> Calibrate(const NetworkPlan& plan, const Trained& trained,
-                                          const SampleStore& calibration, EngineFactory engine,
-                                          const TrainOptions& options) {
-  Bundle bundle{{}, plan, "", std::vector<float>(plan.exits().size(), 0.0f), {}};
+absl::StatusOr<Thresholds> Calibrate(const NetworkPlan& plan, const Trained& trained,
+                                     const SampleStore& calibration, EngineFactory engine,
+                                     const TrainOptions& options) {
+  Bundle bundle{{}, plan, "", std::vector<ExitThreshold>(plan.exits().size()), {}};
   for (const v1::Section& section : trained.sections) {
     absl::StatusOr<int> tier = plan.FindTier(section.tier());
     if (!tier.ok()) return tier.status();
@@ -102,9 +106,15 @@ absl::StatusOr<ThresholdChoice> Calibrate(const NetworkPlan& plan, const Trained
       RecordExits(bundle, engine, calibration, /*missing=*/0, options.threads, options.stop);
   if (!records.ok()) return records.status();
   const v1::Training& training = plan.spec().training();
-  return ChooseThresholds(
+  const ThresholdChoice choice = ChooseThresholds(
       plan, *records,
       training.has_max_accuracy_drop() ? training.max_accuracy_drop() : kDefaultAccuracyDrop);
+  absl::StatusOr<std::vector<ExitRecords>> hidden = RecordWithViewsHidden(
+      bundle, engine, calibration, options.seed, options.threads, options.stop);
+  if (!hidden.ok()) return hidden.status();
+  Thresholds chosen{{choice.thresholds.begin(), choice.thresholds.end()}, choice.description};
+  FitMissing(*records, *hidden, &chosen.thresholds);
+  return chosen;
 }
 
 }  // namespace
@@ -144,10 +154,10 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   }
   // From here on each thread runs the network on samples of its own.
   at::set_num_threads(1);
-  absl::StatusOr<ThresholdChoice> choice =
+  absl::StatusOr<Thresholds> chosen =
       Calibrate(plan, result.trained, *calibration, engine, options);
-  if (!choice.ok()) return choice.status();
-  const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *choice);
+  if (!chosen.ok()) return chosen.status();
+  const v1::BundleManifest manifest = Manifest(plan, data, options, result.trained, *chosen);
 
   absl::StatusOr<SampleStore> test =
       LoadSplit(dataset, Split::kTest, options.threads, options.stop);

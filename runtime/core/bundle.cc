@@ -15,6 +15,7 @@ namespace ddnn {
 namespace {
 
 constexpr size_t kMaxManifestBytes = 16 << 20;
+constexpr float kMinTemperature = 1e-3f, kMaxTemperature = 1e3f;
 
 absl::Status Named(const std::string& path, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
@@ -141,7 +142,7 @@ absl::Status ReadManifest(const std::string& path, Bundle* bundle) {
   if (!plan.ok()) return Named(path, plan.status());
   bundle->plan = *std::move(plan);
   bundle->sha256 = Sha256(*text);
-  absl::StatusOr<std::vector<float>> thresholds = ReadThresholds(bundle->plan, bundle->manifest);
+  absl::StatusOr<std::vector<ExitThreshold>> thresholds = ReadThresholds(bundle->plan, bundle->manifest);
   if (!thresholds.ok()) return Named(path, thresholds.status());
   bundle->thresholds = *std::move(thresholds);
   return absl::OkStatus();
@@ -181,14 +182,61 @@ absl::StatusOr<std::pair<int, int>> PlaceOfSection(const NetworkPlan& plan, cons
   return std::make_pair(*t, node);
 }
 
-absl::StatusOr<std::vector<float>> ReadThresholds(const NetworkPlan& plan,
-                                                  const v1::BundleManifest& manifest) {
+ExitThreshold FromProto(const v1::ExitThreshold& proto) {
+  ExitThreshold threshold(proto.entropy());
+  threshold.missing.assign(proto.missing().begin(), proto.missing().end());
+  threshold.criterion = proto.criterion();
+  if (proto.temperature() != 0) threshold.temperature = proto.temperature();
+  return threshold;
+}
+
+v1::ExitThreshold ToProto(const std::string& exit, const ExitThreshold& threshold) {
+  v1::ExitThreshold proto;
+  proto.set_exit(exit);
+  proto.set_entropy(threshold.entropy);
+  proto.mutable_missing()->Assign(threshold.missing.begin(), threshold.missing.end());
+  proto.set_criterion(threshold.criterion);
+  if (threshold.temperature != 1) proto.set_temperature(threshold.temperature);
+  return proto;
+}
+
+absl::Status CheckThreshold(const v1::ExitThreshold& found, int views) {
+  const auto invalid = [&found](const auto&... what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("threshold of exit ", found.exit(), ": ", what...));
+  };
+  if (!(found.entropy() >= 0 && found.entropy() <= 1)) {
+    return invalid("is ", found.entropy(), ", expected 0 to 1");
+  }
+  if (found.missing_size() >= views) {
+    return invalid(found.missing_size(), " for missing views, expected at most ", views - 1);
+  }
+  for (float missing : found.missing()) {
+    if (missing != -1 && !(missing >= 0 && missing <= 1)) {
+      return invalid("with views missing is ", missing, ", expected 0 to 1, or -1");
+    }
+  }
+  if (!v1::Criterion_IsValid(found.criterion())) {
+    return invalid("criterion is ", static_cast<int>(found.criterion()),
+                   ", expected ENTROPY, LARGEST_PROBABILITY or MARGIN");
+  }
+  // 0 is what a bundle without temperatures has.
+  if (found.temperature() != 0 && !(found.temperature() >= kMinTemperature &&
+                                    found.temperature() <= kMaxTemperature)) {
+    return invalid("temperature is ", found.temperature(), ", expected ", kMinTemperature, " to ",
+                   kMaxTemperature);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ExitThreshold>> ReadThresholds(const NetworkPlan& plan,
+                                                          const v1::BundleManifest& manifest) {
   if (static_cast<size_t>(manifest.threshold_size()) != plan.exits().size()) {
     return absl::InvalidArgumentError(absl::StrCat(manifest.threshold_size(),
                                                    " thresholds, expected ", plan.exits().size(),
                                                    ", one per exit"));
   }
-  std::vector<float> thresholds;
+  std::vector<ExitThreshold> thresholds;
   for (const ExitPlan& exit : plan.exits()) {
     const v1::ExitThreshold& found = manifest.threshold(static_cast<int>(thresholds.size()));
     if (found.exit() != exit.name) {
@@ -196,11 +244,8 @@ absl::StatusOr<std::vector<float>> ReadThresholds(const NetworkPlan& plan,
           absl::StrCat("threshold of exit \"", absl::CHexEscape(found.exit()), "\", expected \"",
                        exit.name, "\": exits bottom up"));
     }
-    if (!(found.entropy() >= 0 && found.entropy() <= 1)) {
-      return absl::InvalidArgumentError(absl::StrCat("threshold of exit ", exit.name, " is ",
-                                                     found.entropy(), ", expected 0 to 1"));
-    }
-    thresholds.push_back(found.entropy());
+    if (absl::Status ok = CheckThreshold(found, plan.views()); !ok.ok()) return ok;
+    thresholds.push_back(FromProto(found));
   }
   return thresholds;
 }

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "ddnn/v1/bundle.pb.h"
 #include "models/network_plan.h"
+#include "runtime/core/exit_criterion.h"
 
 namespace ddnn {
 
@@ -19,7 +20,7 @@ struct Bundle {
   v1::BundleManifest manifest;
   NetworkPlan plan;
   std::string sha256;  ///< 32 raw bytes: hash of bundle.textproto, which holds all others
-  std::vector<float> thresholds;                        ///< one per exit, bottom up
+  std::vector<ExitThreshold> thresholds;                ///< one per exit, bottom up
   std::map<std::pair<int, int>, v1::Section> sections;  ///< by (tier, node)
 
   std::string sha256_hex() const;
@@ -66,6 +67,9 @@ std::string ToHex(absl::string_view bytes);
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 /// Writes through a temporary name, fsync and rename.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data);
+
+/// How a manifest says when samples stop at this exit.
+v1::ExitThreshold ToProto(const std::string& exit, const ExitThreshold& threshold);
 
 }  // namespace ddnn
 

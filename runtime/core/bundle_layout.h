@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "ddnn/v1/bundle.pb.h"
 #include "models/network_plan.h"
+#include "runtime/core/exit_criterion.h"
 
 namespace ddnn {
 
@@ -27,7 +28,7 @@ absl::StatusOr<std::pair<int, int>> PlaceOfSection(const NetworkPlan& plan, cons
                                                    int node);
 
 /// Thresholds in the order of the plan's exits; each there once and in [0, 1].
-absl::StatusOr<std::vector<float>> ReadThresholds(const NetworkPlan& plan,
+absl::StatusOr<std::vector<ExitThreshold>> ReadThresholds(const NetworkPlan& plan,
                                                   const v1::BundleManifest& manifest);
 
 }  // namespace ddnn

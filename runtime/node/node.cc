@@ -38,7 +38,7 @@ Node::Impl::Impl(const NetworkPlan& plan, NodeOptions options)
       cache_(options_.cache_bytes, options_.cache_time),
       recent_(std::max(kMinRecent, options_.max_samples)) {
   // An exit without a threshold is never sure.
-  options_.thresholds.resize(plan.exits().size(), -1.0f);
+  options_.thresholds.resize(plan.exits().size());
   if (options_.tier == 0) connected_ = Bit(0);
 }
 

@@ -13,6 +13,7 @@
 #include "models/network_plan.h"
 #include "runtime/core/answer.h"
 #include "runtime/core/engine.h"
+#include "runtime/core/exit_criterion.h"
 
 namespace ddnn {
 
@@ -70,7 +71,7 @@ using Action = std::variant<SendScores, SendFeatures, SendAbsent, SendPixels, Re
 struct NodeOptions {
   int tier = 0;
   int index = 0;
-  std::vector<float> thresholds;  ///< one per exit of the network
+  std::vector<ExitThreshold> thresholds;  ///< one per exit of the network
   /// From the first word about a sample: children that did not speak by then are missing.
   absl::Duration gather_deadline = absl::Milliseconds(200);
   /// From the first word about a sample: without an answer from above by then, the node gives its

@@ -202,14 +202,15 @@ Answer Node::Impl::MakeAnswer(int exit, std::vector<float> scores, uint64_t pres
   Answer answer;
   answer.exit = exit;
   answer.class_index = ArgMax(scores);
-  answer.entropy = NormalizedEntropy(scores);
+  answer.entropy = Uncertainty(options_.thresholds[exit], scores);
   answer.presence = presence;
   answer.scores = std::move(scores);
   return answer;
 }
 
 bool Node::Impl::IsSure(const Answer& answer) const {
-  return Exits(answer.entropy, options_.thresholds[answer.exit]);
+  return Exits(answer.entropy, options_.thresholds[answer.exit].At(
+                                   ViewsMissing(plan_.views(), answer.presence)));
 }
 
 // What the parent is told. An eighth is kept back for the way down, so that a degraded answer from

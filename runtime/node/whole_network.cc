@@ -174,15 +174,15 @@ absl::StatusOr<std::vector<WholeOutput>> WholeNetwork::Run(absl::Span<const Whol
   return outputs;
 }
 
-Answer Decide(const NetworkPlan& plan, absl::Span<const float> thresholds,
+Answer Decide(const NetworkPlan& plan, absl::Span<const ExitThreshold> thresholds,
               const WholeOutput& output, uint64_t presence) {
   Answer answer;
   answer.presence = presence;
   const int root_exit = static_cast<int>(plan.exits().size()) - 1;
   for (int exit = 0; exit <= root_exit; ++exit) {
     const std::vector<float>& scores = output.exit_scores[exit];
-    const float entropy = NormalizedEntropy(scores);
-    const bool sure = Exits(entropy, thresholds[exit]);
+    const float entropy = Uncertainty(thresholds[exit], scores);
+    const bool sure = Exits(entropy, thresholds[exit].At(ViewsMissing(plan.views(), presence)));
     if (!sure && exit < root_exit) continue;
     answer.class_index = ArgMax(scores);
     answer.exit = exit;

@@ -52,7 +52,7 @@ class WholeNetwork {
 
 /// The first exit, bottom up, that is sure; else the root's. Fills class, exit, entropy, presence,
 /// hard, scores.
-Answer Decide(const NetworkPlan& plan, absl::Span<const float> thresholds,
+Answer Decide(const NetworkPlan& plan, absl::Span<const ExitThreshold> thresholds,
               const WholeOutput& output, uint64_t presence);
 
 /// Payload bytes that one view sends for a sample by the paper's formula, 4 |C| + [escalated] f o /

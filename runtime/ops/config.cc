@@ -336,7 +336,8 @@ absl::StatusOr<NodeHost::Options> HostOptions(const v1::NodeConfig& config, cons
   for (const auto& [name, entropy] : config.threshold()) {
     absl::StatusOr<int> exit = bundle.plan.FindExit(name);
     if (!exit.ok()) return exit.status();
-    node.thresholds[*exit] = entropy;
+    node.thresholds[*exit].entropy = entropy;
+    node.thresholds[*exit].missing.clear();  // what was asked for holds whoever is missing
   }
   node.gather_deadline = absl::Milliseconds(config.gather_deadline_ms());
   node.sample_deadline = absl::Milliseconds(config.sample_deadline_ms());

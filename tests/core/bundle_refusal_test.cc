@@ -168,8 +168,21 @@ TEST_F(BundleRefusal, OfThresholdsThatDoNotFit) {
     Write(Manifest(), data);
   };
   expect([](auto* m) { m->clear_threshold(); }, "0 thresholds, expected 2");
-  expect([](auto* m) { m->mutable_threshold(0)->set_entropy(-0.1f); }, "exit edge is -0.1");
-  expect([](auto* m) { m->mutable_threshold(1)->set_entropy(std::nanf("")); }, "exit cloud is nan");
+  expect([](auto* m) { m->mutable_threshold(0)->set_entropy(-0.1f); }, "exit edge: is -0.1");
+  expect([](auto* m) { m->mutable_threshold(1)->set_entropy(std::nanf("")); }, "exit cloud: is nan");
+  expect([](auto* m) { m->mutable_threshold(0)->add_missing(1.5f); }, "missing is 1.5");
+  expect([](auto* m) { m->mutable_threshold(0)->add_missing(std::nanf("")); }, "missing is nan");
+  expect(
+      [](auto* m) {
+        for (int i = 0; i < m->network().views(); ++i) m->mutable_threshold(0)->add_missing(0);
+      },
+      "for missing views, expected at most");
+  expect([](auto* m) { m->mutable_threshold(0)->set_criterion(v1::Criterion(7)); },
+         "criterion is 7, expected ENTROPY");
+  for (float nonsense : {-1.0f, 1e-4f, 1e4f, std::nanf("")}) {
+    expect([=](auto* m) { m->mutable_threshold(0)->set_temperature(nonsense); },
+           "expected 0.001 to 1000");
+  }
   expect([](auto* m) { m->mutable_threshold()->SwapElements(0, 1); }, "exits bottom up");
 }
 

@@ -98,6 +98,79 @@ TEST(NormalizedEntropy, TakesTheLargestFloats) {
   EXPECT_FLOAT_EQ(NormalizedEntropy({most, most}), 1.0f);
 }
 
+ExitThreshold RuleWith(v1::Criterion criterion, float temperature) {
+  ExitThreshold rule;
+  rule.criterion = criterion;
+  rule.temperature = temperature;
+  return rule;
+}
+
+TEST(Uncertainty, KnowsSmallCasesOfEachCriterion) {
+  // p = (3/5, 1/5, 1/5)
+  const std::vector<float> logits = {std::log(3.0f), 0.0f, 0.0f};
+  EXPECT_FLOAT_EQ(Uncertainty(RuleWith(v1::LARGEST_PROBABILITY, 1), logits), 0.6f);
+  EXPECT_FLOAT_EQ(Uncertainty(RuleWith(v1::MARGIN, 1), logits), 0.6f);
+  // p = (1/2, 1/2, about 0): two of three are left, and nothing between them.
+  EXPECT_FLOAT_EQ(Uncertainty(RuleWith(v1::LARGEST_PROBABILITY, 1), {9e3f, 9e3f, 0}), 0.75f);
+  EXPECT_EQ(Uncertainty(RuleWith(v1::MARGIN, 1), {9e3f, 9e3f, 0}), 1.0f);
+  // Temperature 2 takes the square root of the odds.
+  EXPECT_FLOAT_EQ(Uncertainty(RuleWith(v1::MARGIN, 2), {std::log(9.0f), 0}), 0.5f);
+}
+
+TEST(Uncertainty, IsTheNormalizedEntropyByDefault) {
+  std::mt19937_64 random(11);
+  for (int i = 0; i < 200; ++i) {
+    const std::vector<float> logits = RandomLogits(&random);
+    EXPECT_EQ(Uncertainty(ExitThreshold(), logits), NormalizedEntropy(logits));
+  }
+}
+
+TEST(Uncertainty, OfAnyCriterionIsOneForUniformZeroForCertainAndNeverExitsWithoutANumber) {
+  for (v1::Criterion criterion : {v1::ENTROPY, v1::LARGEST_PROBABILITY, v1::MARGIN}) {
+    for (float temperature : {0.001f, 0.7f, 1.0f, 30.0f, 1000.0f}) {
+      const ExitThreshold rule = RuleWith(criterion, temperature);
+      EXPECT_FLOAT_EQ(Uncertainty(rule, {5, 5, 5, 5}), 1);
+      EXPECT_FLOAT_EQ(Uncertainty(rule, {1e9f, 0, 0}), 0);
+      for (float odd : {kNan, kInf, -kInf}) EXPECT_EQ(Uncertainty(rule, {1, odd, 3}), 1);
+      EXPECT_EQ(Uncertainty(rule, {7}), 1);
+    }
+  }
+}
+
+TEST(Uncertainty, GrowsWithTemperatureAndIgnoresTheOrder) {
+  std::mt19937_64 random(12);
+  for (int i = 0; i < 300; ++i) {
+    std::vector<float> logits = RandomLogits(&random);
+    const auto criterion = static_cast<v1::Criterion>(i % 3);
+    float before = 0;
+    for (float temperature : {0.25f, 0.5f, 1.0f, 2.0f, 4.0f}) {
+      const float now = Uncertainty(RuleWith(criterion, temperature), logits);
+      EXPECT_GE(now, before - 1e-6f);
+      EXPECT_LE(now, 1);
+      before = now;
+    }
+    std::shuffle(logits.begin(), logits.end(), random);
+    EXPECT_NEAR(Uncertainty(RuleWith(criterion, 4), logits), before, 1e-6f);
+  }
+}
+
+TEST(ExitThreshold, IsOfTheNumberOfViewsThatAreMissing) {
+  ExitThreshold threshold(0.5f);
+  for (int missing : {0, 1, 7}) EXPECT_EQ(threshold.At(missing), 0.5f);
+  threshold.missing = {0.4f, -1};
+  EXPECT_EQ(threshold.At(0), 0.5f);
+  EXPECT_EQ(threshold.At(1), 0.4f);
+  EXPECT_EQ(threshold.At(2), -1);
+  EXPECT_EQ(threshold.At(9), -1);
+  EXPECT_FALSE(Exits(0, threshold.At(2)));
+}
+
+TEST(ViewsMissing, CountsWhatIsNotThere) {
+  EXPECT_EQ(ViewsMissing(6, 0b111111), 0);
+  EXPECT_EQ(ViewsMissing(6, 0b100010), 4);
+  EXPECT_EQ(ViewsMissing(64, ~uint64_t{0}), 0);
+}
+
 TEST(ArgMax, TakesTheFirstOfEquals) {
   EXPECT_EQ(ArgMax({1.0f, 5.0f, 5.0f}), 1);
   EXPECT_EQ(ArgMax({-3.0f, -2.0f, -1.0f}), 2);

@@ -111,7 +111,9 @@ TEST(AKilledCloud, LeavesDegradedAnswersOfTheEdgeUntilItIsBack) {
   EXPECT_EQ(*ended.rbegin() + 1, ended.size());
   for (const v1::NodeStats& stats : tree.Stats()) {
     EXPECT_EQ(stats.entered(), stats.answered() + stats.shed() + stats.expired()) << stats.node();
-    if (stats.node() == "edge") EXPECT_GE(stats.degraded(), 20u);
+    if (stats.node() == "edge") {
+      EXPECT_GE(stats.degraded(), 20u);
+    }
   }
 }
 

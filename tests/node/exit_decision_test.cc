@@ -17,7 +17,7 @@ using ::testing::SizeIs;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 const std::vector<float> kHalfSure = {2, 1, 0};
 
-NodeOptions Thresholds(std::vector<float> thresholds) {
+NodeOptions Thresholds(std::vector<ExitThreshold> thresholds) {
   NodeOptions options;
   options.thresholds = std::move(thresholds);
   return options;

@@ -24,7 +24,7 @@ class SimulatedTree {
     double loss = 0;            ///< fraction of messages that vanish on an unbroken link
     double engine_failure = 0;  ///< fraction of forward passes that fail
     NodeOptions node;           ///< tier, index and thresholds are filled in
-    std::vector<float> thresholds;
+    std::vector<ExitThreshold> thresholds;
   };
   /// What one node did.
   struct Record {

@@ -63,11 +63,18 @@ class Scene {
   std::vector<WholeInput> inputs_;
 };
 
-std::vector<float> SomeThresholds(const NetworkPlan& plan, uint64_t seed) {
+std::vector<ExitThreshold> SomeThresholds(const NetworkPlan& plan, uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::vector<float> thresholds;
+  std::vector<ExitThreshold> thresholds;
   for (size_t i = 0; i < plan.exits().size(); ++i) {
-    thresholds.push_back(static_cast<float>(random() % 100) / 100.0f);
+    ExitThreshold threshold(static_cast<float>(random() % 100) / 100.0f);
+    const uint64_t levels = random() % plan.views();
+    for (uint64_t k = 0; k < levels; ++k) {
+      threshold.missing.push_back(static_cast<float>(random() % 110) / 100.0f - 0.1f);
+    }
+    threshold.criterion = static_cast<v1::Criterion>(random() % 3);
+    threshold.temperature = static_cast<float>(random() % 30 + 5) / 10;
+    thresholds.push_back(threshold);
   }
   return thresholds;
 }
@@ -83,7 +90,7 @@ struct Case {
 
   NetworkPlan plan;
   Bundle bundle;
-  std::vector<float> thresholds;
+  std::vector<ExitThreshold> thresholds;
   std::unique_ptr<WholeNetwork> whole;
   SimulatedTree::Options options;
 };
@@ -102,7 +109,7 @@ void ExpectTruthful(const Case& test, const Scene& scene, const Answer& answer) 
   ASSERT_TRUE(output.ok()) << output.status();
   const std::vector<float>& scores = output->front().exit_scores[answer.exit];
   EXPECT_EQ(answer.class_index, ArgMax(scores));
-  EXPECT_EQ(Bits(answer.entropy), Bits(NormalizedEntropy(scores)));
+  EXPECT_EQ(Bits(answer.entropy), Bits(Uncertainty(test.thresholds[answer.exit], scores)));
 }
 
 void ExpectAllTruthful(const Case& test, const Scene& scene, const SimulatedTree& tree) {

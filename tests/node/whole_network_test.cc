@@ -145,7 +145,7 @@ TEST(Decide, TakesTheFirstSureExit) {
   const NetworkPlan plan = SmallNetwork('e');
   WholeOutput output;
   output.exit_scores = {UnsureScores(), SureScores(1), SureScores(2)};
-  const Answer answer = Decide(plan, std::vector<float>{0.5f, 0.5f, 0.5f}, output, 0b110);
+  const Answer answer = Decide(plan, std::vector<ExitThreshold>{0.5f, 0.5f, 0.5f}, output, 0b110);
   EXPECT_EQ(answer.exit, 1);
   EXPECT_EQ(answer.class_index, 1);
   EXPECT_EQ(answer.presence, 0b110u);
@@ -158,7 +158,7 @@ TEST(Decide, TakesTheRootsWhenNoneIsSure) {
   const NetworkPlan plan = SmallNetwork('e');
   WholeOutput output;
   output.exit_scores = {UnsureScores(), UnsureScores(), {0, 1, 0}};
-  const Answer answer = Decide(plan, std::vector<float>{0.5f, 0.5f, 0.5f}, output, 1);
+  const Answer answer = Decide(plan, std::vector<ExitThreshold>{0.5f, 0.5f, 0.5f}, output, 1);
   EXPECT_EQ(answer.exit, 2);
   EXPECT_EQ(answer.class_index, 1);
   EXPECT_TRUE(answer.hard);
@@ -169,7 +169,7 @@ TEST(Decide, StopsAtTheThresholdItself) {
   WholeOutput output;
   output.exit_scores = {{2, 1, 0}, SureScores(0), SureScores(0)};
   const float entropy = NormalizedEntropy({2, 1, 0});
-  EXPECT_EQ(Decide(plan, std::vector<float>{entropy, 1, 1}, output, 1).exit, 0);
+  EXPECT_EQ(Decide(plan, std::vector<ExitThreshold>{entropy, 1.0f, 1.0f}, output, 1).exit, 0);
 }
 
 TEST(DevicePayloadBytes, IsThePapersFormula) {

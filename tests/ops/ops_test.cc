@@ -148,7 +148,7 @@ TEST(HostOptions, OverridesThresholdsByNameAndRefusesUnknownExits) {
   ASSERT_TRUE(line.ok());
   const auto options = HostOptions(line->config, bundle, 0, 2);
   ASSERT_TRUE(options.ok());
-  EXPECT_EQ(options->node.thresholds, (std::vector<float>{0.1f, 0.75f, 0.3f}));
+  EXPECT_EQ(options->node.thresholds, (std::vector<ExitThreshold>{0.1f, 0.75f, 0.3f}));
   EXPECT_EQ(options->node.index, 2);
   EXPECT_EQ(options->node.gather_deadline, absl::Milliseconds(200));
   (*line->config.mutable_threshold())["nowhere"] = 0.5f;

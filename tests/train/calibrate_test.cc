@@ -43,7 +43,7 @@ ExitRecords Draw(const ExitRecords& population, int64_t samples, Random* random)
 }
 
 double TrueValue(const NetworkPlan& plan, const ExitRecords& population, Quantity quantity,
-                 const std::vector<float>& thresholds) {
+                 const std::vector<ExitThreshold>& thresholds) {
   const Operation operation = Operate(plan, population, thresholds);
   switch (quantity) {
     case Quantity::kAccuracyDrop:
@@ -70,7 +70,7 @@ TEST_P(BoundTest, HoldsAsOftenAsItSays) {
   for (int draw = 0; draw < 500; ++draw) {
     options.seed = draw;
     const ExitRecords sample = Draw(population, 400, &random);
-    const auto calibrated = Calibrate(plan, sample, options);
+    const auto calibrated = Calibrate(plan, sample, {}, options);
     if (!calibrated.ok()) continue;
     ++found;
     violated += TrueValue(plan, population, quantity, calibrated->thresholds) >
@@ -90,7 +90,7 @@ TEST(Calibrate, UsesWhatTheConstraintAllows) {
   Random random(6);
   const ExitRecords records = RandomRecords(3, 6000, 1000, &random);
   const ExitRecords others = RandomRecords(3, 20000, 1000, &random);
-  const auto half = Calibrate(plan, records, Within(Quantity::kEscalation, 0.5));
+  const auto half = Calibrate(plan, records, {}, Within(Quantity::kEscalation, 0.5));
   ASSERT_TRUE(half.ok()) << half.status();
   const double escalated = TrueValue(plan, others, Quantity::kEscalation, half->thresholds);
   EXPECT_LT(escalated, 0.5);
@@ -100,7 +100,7 @@ TEST(Calibrate, UsesWhatTheConstraintAllows) {
   // More may be spent: fewer bytes, in the order of the limits.
   double bytes = 1e9;
   for (double drop : {0.01, 0.03, 0.08, 0.5}) {
-    const auto calibrated = Calibrate(plan, records, Within(Quantity::kAccuracyDrop, drop));
+    const auto calibrated = Calibrate(plan, records, {}, Within(Quantity::kAccuracyDrop, drop));
     ASSERT_TRUE(calibrated.ok()) << calibrated.status();
     const double now = TrueValue(plan, others, Quantity::kBytes, calibrated->thresholds);
     EXPECT_LE(now, bytes + 1e-9) << drop;
@@ -116,7 +116,7 @@ TEST(Calibrate, DemandsMoreOfMoreConfidence) {
   double before = 1;
   for (double confidence : {0.5, 0.9, 0.99, 0.9999}) {
     const auto calibrated =
-        Calibrate(plan, records, Within(Quantity::kEscalation, 0.5, confidence));
+        Calibrate(plan, records, {}, Within(Quantity::kEscalation, 0.5, confidence));
     ASSERT_TRUE(calibrated.ok()) << calibrated.status();
     const double now = TrueValue(plan, records, Quantity::kEscalation, calibrated->thresholds);
     EXPECT_LE(now, before + 1e-9) << confidence;
@@ -128,15 +128,15 @@ TEST(Calibrate, SaysHowFarOffItIs) {
   const NetworkPlan plan = ThreeExits();
   Random random(8);
   const ExitRecords records = RandomRecords(3, 100, 1000, &random);
-  const auto drop = Calibrate(plan, records, Within(Quantity::kAccuracyDrop, 0.001));
+  const auto drop = Calibrate(plan, records, {}, Within(Quantity::kAccuracyDrop, 0.001));
   EXPECT_TRUE(absl::IsFailedPrecondition(drop.status()));
   EXPECT_THAT(std::string(drop.status().message()),
               HasSubstr("with 95 % confidence, 100 calibration samples show of no thresholds that "
                         "they lose at most 0.1 % accuracy against exit cloud; for the surest it "
                         "takes a limit of "));
-  const auto bytes = Calibrate(plan, records, Within(Quantity::kBytes, 5));
+  const auto bytes = Calibrate(plan, records, {}, Within(Quantity::kBytes, 5));
   EXPECT_THAT(std::string(bytes.status().message()), HasSubstr("always travel, are 12 bytes"));
-  const auto exact = Calibrate(plan, records, Within(Quantity::kBytes, 12));
+  const auto exact = Calibrate(plan, records, {}, Within(Quantity::kBytes, 12));
   EXPECT_TRUE(absl::IsFailedPrecondition(exact.status())) << "nothing shows that none escalates";
 }
 
@@ -146,7 +146,7 @@ TEST(Calibrate, TakesEverythingThatCannotBreakTheConstraint) {
   const ExitRecords records = RandomRecords(3, 50, 1000, &random);
   for (const CalibrateOptions& any :
        {Within(Quantity::kBytes, 1e9), Within(Quantity::kEscalation, 1)}) {
-    const auto calibrated = Calibrate(plan, records, any);
+    const auto calibrated = Calibrate(plan, records, {}, any);
     ASSERT_TRUE(calibrated.ok()) << calibrated.status();
     EXPECT_EQ(calibrated->shown, calibrated->candidates);
   }
@@ -159,26 +159,26 @@ TEST(Calibrate, RefusesWhatMeansNothing) {
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
   for (double limit : {-0.1, 1.1, nan, infinity}) {
     EXPECT_TRUE(absl::IsInvalidArgument(
-        Calibrate(plan, records, Within(Quantity::kAccuracyDrop, limit)).status()));
+        Calibrate(plan, records, {}, Within(Quantity::kAccuracyDrop, limit)).status()));
     EXPECT_TRUE(absl::IsInvalidArgument(
-        Calibrate(plan, records, Within(Quantity::kEscalation, limit)).status()));
+        Calibrate(plan, records, {}, Within(Quantity::kEscalation, limit)).status()));
   }
   for (double limit : {-1.0, nan, infinity}) {
     EXPECT_TRUE(absl::IsInvalidArgument(
-        Calibrate(plan, records, Within(Quantity::kBytes, limit)).status()));
+        Calibrate(plan, records, {}, Within(Quantity::kBytes, limit)).status()));
   }
   for (double confidence : {0.0, 1.0, -1.0, 2.0, nan}) {
     EXPECT_TRUE(absl::IsInvalidArgument(
-        Calibrate(plan, records, Within(Quantity::kEscalation, 0.5, confidence)).status()));
+        Calibrate(plan, records, {}, Within(Quantity::kEscalation, 0.5, confidence)).status()));
   }
   for (int64_t few : {0, 1}) {
     EXPECT_TRUE(absl::IsFailedPrecondition(
-        Calibrate(plan, RandomRecords(3, few, 10, &random), Within(Quantity::kEscalation, 0.5))
+        Calibrate(plan, RandomRecords(3, few, 10, &random), {}, Within(Quantity::kEscalation, 0.5))
             .status()));
   }
   // Two samples show nothing, and that is said rather than guessed.
   EXPECT_TRUE(absl::IsFailedPrecondition(
-      Calibrate(plan, RandomRecords(3, 2, 10, &random), Within(Quantity::kEscalation, 0.5))
+      Calibrate(plan, RandomRecords(3, 2, 10, &random), {}, Within(Quantity::kEscalation, 0.5))
           .status()));
 }
 
@@ -187,7 +187,7 @@ TEST(Calibrate, IsTheSameForTheSameSeed) {
   Random random(11);
   const ExitRecords records = RandomRecords(3, 500, 1000, &random);
   CalibrateOptions options = Within(Quantity::kAccuracyDrop, 0.05);
-  const auto once = Calibrate(plan, records, options), again = Calibrate(plan, records, options);
+  const auto once = Calibrate(plan, records, {}, options), again = Calibrate(plan, records, {}, options);
   ASSERT_TRUE(once.ok() && again.ok());
   EXPECT_EQ(once->thresholds, again->thresholds);
   EXPECT_EQ(once->measured, again->measured);
@@ -214,6 +214,9 @@ TEST(SaveMeasuredBundle, WritesThresholdsWhereTheyComeFromAndWhatTheyDo) {
   options.seed = 77;
   Calibrated calibrated;
   calibrated.thresholds = {0.125f, 0.75f};
+  calibrated.thresholds[0].missing = {0.0625f, -1};
+  calibrated.thresholds[0].criterion = v1::MARGIN;
+  calibrated.thresholds[1].temperature = 1.5f;
   calibrated.search_samples = 30;
   calibrated.test_samples = 70;
   calibrated.measured = 0.2;

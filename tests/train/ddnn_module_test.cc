@@ -41,7 +41,7 @@ void Scramble(const DdnnModule& module) {
 
 std::vector<WholeOutput> RunExported(const DdnnModule& module, const Inputs& in) {
   const NetworkPlan& plan = module.plan();
-  Bundle bundle{{}, plan, "", std::vector<float>(plan.exits().size(), 0.0f), {}};
+  Bundle bundle{{}, plan, "", std::vector<ExitThreshold>(plan.exits().size(), 0.0f), {}};
   for (const v1::Section& section : module.Export()) {
     const absl::Status fits = CheckSection(plan, section);
     EXPECT_TRUE(fits.ok()) << fits;

@@ -21,7 +21,7 @@ class EvaluateTest : public ::testing::Test {
     bundle_ = std::make_unique<Bundle>(RandomBundle(plan_, 0.9f, &random_));
   }
 
-  v1::RunSummary Run(std::vector<float> thresholds, EvaluateOptions options = {}) {
+  v1::RunSummary Run(std::vector<ExitThreshold> thresholds, EvaluateOptions options = {}) {
     auto summary = Evaluate(*bundle_, CreateTorchEngine, samples_, "toy", thresholds, options);
     EXPECT_TRUE(summary.ok()) << summary.status();
     return summary.ok() ? *summary : v1::RunSummary();
@@ -38,7 +38,7 @@ TEST_F(EvaluateTest, DecidesAsTheTreeDoes) {
   auto network = WholeNetwork::Create(*bundle_, CreateTorchEngine);
   ASSERT_TRUE(network.ok()) << network.status();
   for (float threshold : {0.0f, 0.5f, 0.8f, 0.9f, 0.97f, 1.0f}) {
-    const std::vector<float> thresholds = {threshold, 0.5f};
+    const std::vector<ExitThreshold> thresholds = {threshold, 0.5f};
     int right = 0, local = 0, local_right = 0;
     double bytes = 0;
     for (int64_t i = 0; i < samples_.size(); ++i) {

@@ -21,7 +21,7 @@ namespace {
 
 std::vector<WholeOutput> Outputs(const NetworkPlan& plan, const std::vector<v1::Section>& sections,
                                  const std::vector<WholeInput>& inputs) {
-  Bundle bundle{{}, plan, "", std::vector<float>(plan.exits().size(), 0.0f), {}};
+  Bundle bundle{{}, plan, "", std::vector<ExitThreshold>(plan.exits().size(), 0.0f), {}};
   for (const v1::Section& section : sections) {
     bundle.sections[{*plan.FindTier(section.tier()), section.node()}] = section;
   }

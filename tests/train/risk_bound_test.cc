@@ -48,10 +48,25 @@ TEST(LogP, RefutesNothingWithoutSamplesAndEverythingAboveOne) {
 }
 
 TEST(LogBettingP, WinsByHandInASmallCase) {
-  // Stake 0.5 at limit 0.5: a sample without loss multiplies the wealth by 1.5, one with loss
-  // halves it.
-  EXPECT_NEAR(LogBettingP({3, 5, 1}, 0.5, 0.5), -std::log(1.5 * 1.5 * 1.5 * 0.5), 1e-12);
+  // Stake s at limit 0.5: a sample without loss multiplies the wealth by 1 + s, one with loss by
+  // 1 - s; three bettors with a third of the capital each stake 0.2, 0.4 and 0.6.
+  double wealth = 0;
+  for (double s : {0.2, 0.4, 0.6}) wealth += std::pow(1 + s, 3) * (1 - s) / 3;
+  EXPECT_NEAR(LogBettingP({3, 5, 1}, 0.5, 0.6), -std::log(wealth), 1e-12);
   EXPECT_EQ(LogBettingP({1, 0, 5}, 0.5, 0.5), 0);
+}
+
+// Of one bettor.
+double LogWealth(const LossCounts& losses, double limit, double stake) {
+  const double most = stake / (1 - limit);
+  double wealth = 0;
+  const auto play = [&](int64_t count, double loss) {
+    if (count > 0) wealth += static_cast<double>(count) * std::log(1 + most * (limit - loss));
+  };
+  play(losses.none, 0);
+  play(losses.half, 0.5);
+  play(losses.full, 1);
+  return wealth;
 }
 
 TEST(BestStake, IsNoWorseThanAnyOther) {
@@ -63,7 +78,7 @@ TEST(BestStake, IsNoWorseThanAnyOther) {
       LossCounts more = losses;
       ++more.full;
       for (double other = 0; other < 1; other += 0.01) {
-        EXPECT_LE(LogBettingP(more, limit, best), LogBettingP(more, limit, other) + 1e-9);
+        EXPECT_GE(LogWealth(more, limit, best), LogWealth(more, limit, other) - 1e-6);
       }
     }
   }

@@ -90,7 +90,9 @@ TEST(ChooseThresholds, SearchesExitsTogether) {
   EXPECT_FLOAT_EQ(choice.thresholds[0], 0.25f);
   EXPECT_GE(choice.thresholds[1], 0.1f);
   EXPECT_LT(choice.thresholds[1], 0.6f);
-  const Operation operation = Operate(plan, records, choice.thresholds);
+  const Operation operation = Operate(
+      plan, records,
+      std::vector<ExitThreshold>(choice.thresholds.begin(), choice.thresholds.end()));
   EXPECT_EQ(operation.accuracy, 1);
   EXPECT_EQ(operation.exit_fraction, (std::vector<double>{0.5, 0.25, 0.25}));
 }
@@ -108,7 +110,7 @@ std::vector<OperatingPoint> BruteForce(const NetworkPlan& plan, const ExitRecord
   std::vector<OperatingPoint> all, front;
   for (float first : levels[0]) {
     for (float second : levels[1]) {
-      std::vector<float> thresholds = {first, second, 1};
+      std::vector<ExitThreshold> thresholds = {first, second, 1.0f};
       thresholds.resize(plan.exits().size());
       all.push_back(TryThresholds(plan, records, thresholds));
     }
@@ -153,7 +155,9 @@ TEST(SearchThresholds, FindsWhatTryingEverythingFinds) {
         EXPECT_EQ(found[i].tiers, expected[i].tiers);
         EXPECT_EQ(score(found[i].right, found[i].changed),
                   score(expected[i].right, expected[i].changed));
-        const OperatingPoint again = TryThresholds(plan, records, found[i].thresholds);
+        const OperatingPoint again = TryThresholds(
+            plan, records,
+            std::vector<ExitThreshold>(found[i].thresholds.begin(), found[i].thresholds.end()));
         EXPECT_EQ(again.right, found[i].right);
         EXPECT_EQ(again.changed, found[i].changed);
         EXPECT_EQ(again.bytes, found[i].bytes);

@@ -173,7 +173,7 @@ absl::StatusOr<int64_t> CheckData(const NetworkPlan& plan, const Dataset& datase
 struct Inputs {
   Bundle bundle;
   std::unique_ptr<Dataset> dataset;
-  std::vector<float> thresholds;
+  std::vector<ExitThreshold> thresholds;
   LocalTreeOptions tree;
 };
 

@@ -73,7 +73,7 @@ void AddMismatch(const Item& item, const std::string& why, Comparison* compariso
 
 // Runs one batch whole: once with all views that saw it, and once more, where other views went into
 // the answer, with those.
-absl::Status CompareBatch(const std::vector<Item>& items, const std::vector<float>& thresholds,
+absl::Status CompareBatch(const std::vector<Item>& items, const std::vector<ExitThreshold>& thresholds,
                           WholeNetwork* whole, ViewCounter* views, Comparison* comparison) {
   const NetworkPlan& plan = whole->plan();
   std::vector<WholeInput> inputs;
@@ -191,18 +191,20 @@ double Lookup(const google::protobuf::Map<std::string, double>& map, const std::
 
 }  // namespace
 
-std::vector<float> EffectiveThresholds(const Bundle& bundle, const v1::Topology& topology) {
-  std::vector<float> thresholds = bundle.thresholds;
+std::vector<ExitThreshold> EffectiveThresholds(const Bundle& bundle, const v1::Topology& topology) {
+  std::vector<ExitThreshold> thresholds = bundle.thresholds;
   for (size_t e = 0; e < thresholds.size(); ++e) {
     const ExitPlan& exit = bundle.plan.exits()[e];
     const v1::NodeConfig& role = RoleConfig(bundle.plan, topology, exit.decided_tier);
     const auto own = role.threshold().find(exit.name);
-    if (own != role.threshold().end()) thresholds[e] = own->second;
+    if (own == role.threshold().end()) continue;
+    thresholds[e].entropy = own->second;
+    thresholds[e].missing.clear();
   }
   return thresholds;
 }
 
-std::string Difference(const NetworkPlan& plan, const std::vector<float>& thresholds,
+std::string Difference(const NetworkPlan& plan, const std::vector<ExitThreshold>& thresholds,
                        const v1::AnswerRecord& told, const WholeOutput& output, uint64_t seen,
                        double* entropy_difference) {
   const uint64_t presence = PresenceOf(told);
@@ -213,8 +215,9 @@ std::string Difference(const NetworkPlan& plan, const std::vector<float>& thresh
     const std::vector<float>& scores = output.exit_scores[*told_exit];
     expected.exit = *told_exit;
     expected.class_index = ArgMax(scores);
-    expected.entropy = NormalizedEntropy(scores);
-    expected.hard = !Exits(expected.entropy, thresholds[*told_exit]);
+    expected.entropy = Uncertainty(thresholds[*told_exit], scores);
+    expected.hard = !Exits(expected.entropy,
+                           thresholds[*told_exit].At(ViewsMissing(plan.views(), presence)));
   }
   const double difference = std::abs(static_cast<double>(expected.entropy) - told.entropy());
   if (expected.exit == *told_exit) *entropy_difference = difference;
@@ -233,7 +236,7 @@ std::string Difference(const NetworkPlan& plan, const std::vector<float>& thresh
 }
 
 absl::StatusOr<Comparison> CompareWithWhole(const AnswerBook& book, const Dataset& dataset,
-                                            const std::vector<float>& thresholds,
+                                            const std::vector<ExitThreshold>& thresholds,
                                             WholeNetwork* whole,
                                             const std::function<bool(int64_t)>& progress) {
   Comparison comparison;
@@ -265,7 +268,7 @@ absl::StatusOr<Comparison> CompareWithWhole(const AnswerBook& book, const Datase
 }
 
 absl::StatusOr<v1::RunSummary> Summarize(const Bundle& bundle, const Dataset& dataset,
-                                         const std::vector<float>& thresholds,
+                                         const std::vector<ExitThreshold>& thresholds,
                                          const AnswerBook& book,
                                          const std::vector<v1::NodeStats>& stats) {
   v1::RunSummary summary;
@@ -283,7 +286,7 @@ absl::StatusOr<v1::RunSummary> Summarize(const Bundle& bundle, const Dataset& da
   const double seconds = absl::ToDoubleSeconds(book.time_span());
   if (seconds > 0) summary.set_samples_per_second(static_cast<double>(book.samples()) / seconds);
   for (size_t e = 0; e < thresholds.size(); ++e) {
-    (*summary.mutable_threshold())[ExitName(bundle.plan, e)] = thresholds[e];
+    (*summary.mutable_threshold())[ExitName(bundle.plan, e)] = thresholds[e].entropy;
   }
   return summary;
 }

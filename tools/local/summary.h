@@ -34,7 +34,7 @@ struct Comparison {
 /// float layers. `output` must be of the views that went into the answer. Where those are fewer
 /// than `seen`, a lower exit may have gone by views that were lost later, so then the exit the
 /// answer names is held against what the whole network says at that exit.
-std::string Difference(const NetworkPlan& plan, const std::vector<float>& thresholds,
+std::string Difference(const NetworkPlan& plan, const std::vector<ExitThreshold>& thresholds,
                        const v1::AnswerRecord& told, const WholeOutput& output, uint64_t seen,
                        double* entropy_difference);
 
@@ -43,7 +43,7 @@ std::string Difference(const NetworkPlan& plan, const std::vector<float>& thresh
 /// is not there, or a view that did not see its sample, is a mismatch.
 /// \param progress  called now and then with the samples done; false ends it with CANCELLED.
 absl::StatusOr<Comparison> CompareWithWhole(const AnswerBook& book, const Dataset& dataset,
-                                            const std::vector<float>& thresholds,
+                                            const std::vector<ExitThreshold>& thresholds,
                                             WholeNetwork* whole,
                                             const std::function<bool(int64_t)>& progress);
 
@@ -54,7 +54,7 @@ absl::StatusOr<Comparison> CompareWithWhole(const AnswerBook& book, const Datase
 /// (sample, view) pairs in which the view saw the sample, over the devices that lived to write
 /// their counters.
 absl::StatusOr<v1::RunSummary> Summarize(const Bundle& bundle, const Dataset& dataset,
-                                         const std::vector<float>& thresholds,
+                                         const std::vector<ExitThreshold>& thresholds,
                                          const AnswerBook& book,
                                          const std::vector<v1::NodeStats>& stats);
 
@@ -62,7 +62,7 @@ absl::StatusOr<v1::RunSummary> Summarize(const Bundle& bundle, const Dataset& da
 void PrintSummary(const NetworkPlan& plan, const v1::RunSummary& summary, std::ostream& out);
 
 /// The bundle's thresholds under those that the topology gives to the nodes that decide each exit.
-std::vector<float> EffectiveThresholds(const Bundle& bundle, const v1::Topology& topology);
+std::vector<ExitThreshold> EffectiveThresholds(const Bundle& bundle, const v1::Topology& topology);
 
 }  // namespace ddnn
 
