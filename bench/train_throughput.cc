@@ -1,23 +1,21 @@
-// How many samples a second a network trains on: random views, everything a step of ddnn-train
-// does.
+// How many samples a second a network trains on: the step of ddnn-train itself, with random views.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-#include <torch/optim/adam.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <exception>
 #include <string>
-#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "models/network_plan.h"
-#include "train/ddnn_module.h"
+#include "train/epoch_record.h"
+#include "train/learner.h"
 #include "train/tune_process.h"
 
 ABSL_FLAG(std::string, network, "models/ddnn_mvmc.textproto", "the network");
@@ -56,20 +54,16 @@ int Main() {
   const at::Tensor labels = at::randint(0, plan->classes(), {batch}, at::kLong);
   const at::Tensor view_labels = at::where(presence, labels.unsqueeze(1), plan->classes());
 
-  DdnnModule module(*plan);
-  torch::optim::Adam optimizer(module.parameters(), torch::optim::AdamOptions(1e-3));
-  double wall = 0, cpu = 0, loss_sum = 0;
+  Learner learner(*plan, at::kCPU);
+  v1::EpochRecord record = NewEpochRecord(*plan, 1);
+  double wall = 0, cpu = 0;
   for (int i = -5; i < steps; ++i) {
     if (i == 0) wall = Wall(), cpu = Cpu();
-    optimizer.zero_grad();
-    const std::vector<ExitBatch> exits = module.Forward(pixels, presence);
-    const at::Tensor loss = JointLoss(*plan, exits, labels, view_labels);
-    loss_sum += loss.item<double>();
-    loss.backward();
-    optimizer.step();
-    module.ClipBinaryWeights();
-    at::NoGradGuard no_grad;
-    for (const ExitBatch& exit : exits) CountRight(*plan, exit, labels);
+    const double loss = learner.Step({pixels, presence, labels, view_labels}, 1e-3, &record);
+    if (!std::isfinite(loss)) {
+      std::fprintf(stderr, "the loss is %f in step %d\n", loss, i);
+      return 1;
+    }
   }
   wall = Wall() - wall;
   cpu = Cpu() - cpu;

@@ -19,6 +19,24 @@ at::Tensor MaskOf(const at::Tensor& presence) {
   return presence.to(at::kFloat);
 }
 
+// Which nodes of a tier have a child that is there.
+at::Tensor ParentMask(const TierPlan& tier, const at::Tensor& children) {
+  const at::Tensor below = children.to(at::kCPU).contiguous();
+  const int64_t batch = below.size(0), width = below.size(1);
+  const int64_t nodes = static_cast<int64_t>(tier.nodes.size());
+  const at::Tensor mask = at::zeros({batch, nodes}, below.options());
+  const float* from = below.data_ptr<float>();
+  float* to = mask.data_ptr<float>();
+  bool all = true;
+  for (int64_t b = 0; b < batch; ++b, from += width, to += nodes) {
+    for (int64_t n = 0; n < nodes; ++n) {
+      for (int child : tier.nodes[n].children) to[n] = std::max(to[n], from[child]);
+      all = all && to[n] > 0;
+    }
+  }
+  return all ? at::Tensor() : mask.to(children.device());
+}
+
 // Mean cross entropy over rows that are present and labelled; 0 where there are none.
 at::Tensor CrossEntropy(const at::Tensor& scores, const at::Tensor& labels, const at::Tensor& mask,
                         const at::Tensor& class_weights) {
@@ -72,21 +90,20 @@ DdnnModule::TierBatch DdnnModule::FirstInputs(const at::Tensor& pixels,
   TierBatch batch;
   batch.mask = MaskOf(presence);
   batch.whole = pixels.flatten(1, 2);
-  for (const at::Tensor& view : batch.whole.chunk(plan_.views(), 1)) {
-    batch.features.push_back(view);
-  }
   return batch;
 }
 
 at::Tensor DdnnModule::JoinedInput(int tier, const NodePlan& node, const TierBatch& below) const {
   const int count = static_cast<int>(node.children.size());
-  bool all = below.whole.defined() && node.children.size() == below.features.size();
-  std::vector<at::Tensor> parts;
-  for (int i = 0; i < count; ++i) {
-    all = all && node.children[i] == i;
-    parts.push_back(below.features[node.children[i]]);
+  const int available = static_cast<int>(plan_.tiers()[tier - 1].nodes.size());
+  bool all = below.whole.defined() && count == available;
+  for (int i = 0; i < count; ++i) all = all && node.children[i] == i;
+  at::Tensor stacked = below.whole;
+  if (!all) {
+    std::vector<at::Tensor> parts;
+    for (int child : node.children) parts.push_back(below.Features(child, available));
+    stacked = count == 1 ? parts[0] : at::cat(parts, 1);
   }
-  const at::Tensor stacked = all ? below.whole : count == 1 ? parts[0] : at::cat(parts, 1);
   const v1::Aggregation& how = plan_.tiers()[tier].features;
   if (how.kind() == v1::CC && !how.has_grid()) return stacked;
   at::Tensor mask;
@@ -98,36 +115,37 @@ at::Tensor DdnnModule::JoinedInput(int tier, const NodePlan& node, const TierBat
   return JoinFeatureBatch(how, count, stacked, mask);
 }
 
+at::Tensor DdnnModule::TierBatch::Features(int node, int nodes) const {
+  if (!whole.defined()) return features[node];
+  const int64_t channels = whole.size(1) / nodes;
+  return whole.narrow(1, node * channels, channels);
+}
+
 DdnnModule::TierBatch DdnnModule::RunTier(int t, const TierBatch& below,
                                           std::vector<ExitBatch>* exits) const {
   const TierPlan& tier = plan_.tiers()[t];
-  const int64_t count = static_cast<int64_t>(tier.nodes.size());
+  const int count = static_cast<int>(tier.nodes.size());
   TierBatch out;
   out.features.resize(count);
   if (t == 0) {
     out.mask = below.mask;
   } else if (below.mask.defined()) {
-    std::vector<at::Tensor> present;
-    for (const NodePlan& node : tier.nodes) {
-      at::Tensor any;
-      for (int child : node.children) {
-        const at::Tensor column = below.mask.select(1, child);
-        any = any.defined() ? at::maximum(any, column) : column;
-      }
-      present.push_back(any);
-    }
-    out.mask = MaskOf(at::stack(present, 1) > 0);
+    out.mask = ParentMask(tier, below.mask);
   }
   std::vector<at::Tensor> scores(count);
+  at::Tensor all_scores;
   for (const Group& group : tiers_[t].groups) {
-    std::vector<at::Tensor> inputs;
-    for (int node : group.nodes) {
-      inputs.push_back(t == 0 ? below.features[node] : JoinedInput(t, tier.nodes[node], below));
-    }
     const int64_t nodes = static_cast<int64_t>(group.nodes.size());
     const bool whole = nodes == count;
-    at::Tensor x = t == 0 && whole ? below.whole : nodes == 1 ? inputs[0] : at::cat(inputs, 1);
-    at::Tensor mask = out.mask;
+    at::Tensor x = below.whole, mask = out.mask;
+    if (t > 0 || !whole) {
+      std::vector<at::Tensor> inputs;
+      for (int node : group.nodes) {
+        inputs.push_back(t == 0 ? below.Features(node, count)
+                                : JoinedInput(t, tier.nodes[node], below));
+      }
+      x = nodes == 1 ? inputs[0] : at::cat(inputs, 1);
+    }
     if (mask.defined() && !whole) {
       mask = mask.index_select(
           1, at::tensor(std::vector<int64_t>(group.nodes.begin(), group.nodes.end()), at::kLong)
@@ -135,21 +153,24 @@ DdnnModule::TierBatch DdnnModule::RunTier(int t, const TierBatch& below,
     }
     x = group.body.Forward(x, mask, training_);
     if (tier.exit >= 0) {
-      const at::Tensor s = group.head.Forward(x, mask, training_);
-      const std::vector<at::Tensor> parts =
-          s.reshape({s.size(0), nodes, plan_.classes()}).unbind(1);
-      for (int64_t i = 0; i < nodes; ++i) scores[group.nodes[i]] = parts[i];
+      const at::Tensor s =
+          group.head.Forward(x, mask, training_).reshape({x.size(0), nodes, plan_.classes()});
+      if (whole) all_scores = s;
+      for (int64_t i = 0; !whole && i < nodes; ++i) scores[group.nodes[i]] = s.select(1, i);
     }
     if (t == plan_.root_tier()) continue;
     // Behind the section a missing node is zero, whatever its layers made of nothing.
-    if (mask.defined()) x = x * SpreadMask(mask, x.size(1) / nodes);
+    if (mask.defined() && !group.body.ZeroesAbsent(x, training_)) {
+      x = x * SpreadMask(mask, x.size(1) / nodes);
+    }
     if (whole) out.whole = x;
-    const std::vector<at::Tensor> parts = x.chunk(nodes, 1);
-    for (int64_t i = 0; i < nodes; ++i) out.features[group.nodes[i]] = parts[i];
+    for (int64_t i = 0; !whole && i < nodes; ++i) {
+      out.features[group.nodes[i]] = x.narrow(1, i * (x.size(1) / nodes), x.size(1) / nodes);
+    }
   }
   if (tier.exit >= 0) {
     ExitBatch& exit = (*exits)[tier.exit];
-    exit.node_scores = at::stack(scores, 1);
+    exit.node_scores = all_scores.defined() ? all_scores : at::stack(scores, 1);
     exit.node_mask = out.mask;
     DecideExit(tier.exit, &exit);
   }
@@ -204,27 +225,6 @@ std::vector<at::Tensor> DdnnModule::parameters() const {
     }
   }
   return all;
-}
-
-std::vector<at::Tensor> DdnnModule::binary_weights() const {
-  std::vector<at::Tensor> all;
-  for (const TierModule& tier : tiers_) {
-    for (const Group& group : tier.groups) {
-      for (const LayerStack* stack : {&group.body, &group.head}) {
-        for (const at::Tensor& t : stack->binary_weights()) all.push_back(t);
-      }
-    }
-  }
-  return all;
-}
-
-void DdnnModule::ClipBinaryWeights() {
-  for (TierModule& tier : tiers_) {
-    for (Group& group : tier.groups) {
-      group.body.ClipBinaryWeights();
-      group.head.ClipBinaryWeights();
-    }
-  }
 }
 
 std::vector<v1::Section> DdnnModule::Export() const {

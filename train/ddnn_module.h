@@ -38,12 +38,9 @@ class DdnnModule {
   void set_training(bool training) { training_ = training; }
   void To(const c10::Device& device);
   std::vector<at::Tensor> parameters() const;
-  /// Those of the parameters of which the network only uses the sign.
-  std::vector<at::Tensor> binary_weights() const;
   /// Everything that training changes, in an order that the plan alone decides: copied into a
   /// module of the same plan it makes that one the same.
   std::vector<StateTensor> state() const;
-  void ClipBinaryWeights();
 
   /// Starts from sections that CheckSection passed, one per node: afterwards it computes what they
   /// compute. Their batch norms are folded and have no statistics: those are taken from a batch of
@@ -67,8 +64,10 @@ class DdnnModule {
   };
   struct TierBatch {
     std::vector<at::Tensor> features;  ///< by node, [B, C, H, W]; zero where absent
-    at::Tensor whole;                  ///< the same of all nodes stacked, if they are one group
+    at::Tensor whole;                  ///< instead of these, if all nodes are one group: stacked
     at::Tensor mask;                   ///< [B, nodes] float, or undefined
+
+    at::Tensor Features(int node, int nodes) const;
   };
 
   TierBatch FirstInputs(const at::Tensor& pixels, const at::Tensor& presence) const;

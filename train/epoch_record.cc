@@ -28,20 +28,16 @@ v1::EpochRecord NewEpochRecord(const NetworkPlan& plan, int epoch) {
   return record;
 }
 
-void AddTrainingBatch(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
-                      const at::Tensor& labels, double loss, const std::vector<at::Tensor>& losses,
-                      v1::EpochRecord* record) {
-  at::NoGradGuard no_grad;
-  const int64_t count = labels.size(0);
+void AddTrainingBatch(const BatchLoss& loss, int64_t samples, v1::EpochRecord* record) {
   record->set_steps(record->steps() + 1);
-  record->set_samples(record->samples() + count);
-  record->set_loss_sum(record->loss_sum() + loss * static_cast<double>(count));
-  for (size_t e = 0; e < exits.size(); ++e) {
+  record->set_samples(record->samples() + samples);
+  record->set_loss_sum(record->loss_sum() + loss.value * static_cast<double>(samples));
+  for (size_t e = 0; e < loss.exits.size(); ++e) {
+    const ExitLoss& found = loss.exits[e];
     v1::ExitEpoch* exit = record->mutable_exit(static_cast<int>(e));
-    const auto [counted, right] = CountRight(plan, exits[e], labels);
-    exit->set_loss_sum(exit->loss_sum() + losses[e].item<double>() * static_cast<double>(counted));
-    exit->set_counted(exit->counted() + counted);
-    exit->set_right(exit->right() + right);
+    exit->set_loss_sum(exit->loss_sum() + found.loss * static_cast<double>(found.counted));
+    exit->set_counted(exit->counted() + found.counted);
+    exit->set_right(exit->right() + found.right);
   }
 }
 
@@ -95,27 +91,5 @@ ProgressReport ReportOf(const v1::EpochRecord& record) {
   }
   return report;
 }
-
-SignFlips::SignFlips(std::vector<at::Tensor> weights) : weights_(std::move(weights)) {
-  signs_ = Signs();
-}
-
-at::Tensor SignFlips::Signs() const {
-  if (weights_.empty()) return {};
-  at::NoGradGuard no_grad;
-  std::vector<at::Tensor> flat;
-  for (const at::Tensor& weight : weights_) flat.push_back(weight.reshape({-1}));
-  return at::cat(flat) >= 0;
-}
-
-int64_t SignFlips::Count() {
-  if (weights_.empty()) return 0;
-  at::Tensor now = Signs();
-  const int64_t flipped = (now != signs_).sum().item<int64_t>();
-  signs_ = std::move(now);
-  return flipped;
-}
-
-int64_t SignFlips::weights() const { return signs_.defined() ? signs_.numel() : 0; }
 
 }  // namespace ddnn::train

@@ -7,6 +7,7 @@
 
 #include "ddnn/v1/history.pb.h"
 #include "models/network_plan.h"
+#include "train/batch_loss.h"
 #include "train/ddnn_module.h"
 #include "train/progress.h"
 
@@ -15,14 +16,8 @@ namespace ddnn::train {
 /// An empty record with one entry per exit of the plan. `epoch` counts from 1.
 v1::EpochRecord NewEpochRecord(const NetworkPlan& plan, int epoch);
 
-/// Adds a step's batch of training samples.
-///
-/// \param labels  int64 [B]
-/// \param loss    the joint loss
-/// \param losses  of each exit, as JointLoss gives them
-void AddTrainingBatch(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
-                      const at::Tensor& labels, double loss, const std::vector<at::Tensor>& losses,
-                      v1::EpochRecord* record);
+/// Adds a step's batch of so many training samples.
+void AddTrainingBatch(const BatchLoss& loss, int64_t samples, v1::EpochRecord* record);
 
 /// Adds a batch of calibration samples.
 ///
@@ -34,23 +29,6 @@ void AddCalibrationBatch(const NetworkPlan& plan, const std::vector<ExitBatch>& 
 /// Means and fractions of what the record holds so far. Calibration's are empty before
 /// AddCalibrationBatch. Points to `record`.
 ProgressReport ReportOf(const v1::EpochRecord& record);
-
-/// Counts binary weights that change their sign.
-class SignFlips {
- public:
-  /// \param weights  of the optimiser; looked at again in Count().
-  explicit SignFlips(std::vector<at::Tensor> weights);
-
-  /// How many have another sign than at the last call (at first: than at construction).
-  int64_t Count();
-  int64_t weights() const;
-
- private:
-  at::Tensor Signs() const;
-
-  std::vector<at::Tensor> weights_;
-  at::Tensor signs_;  // bool [all], undefined without weights
-};
 
 }  // namespace ddnn::train
 

@@ -1,8 +1,8 @@
 #include "train/layer_stack.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -107,6 +107,13 @@ LayerStack::LayerStack(std::vector<v1::Layer> layers, const ValueType& input,
   for (size_t i = 0; i < steps_.size(); ++i) {
     blocks_[i].steps = PlanBlock(i, &blocks_[i].shape);
   }
+  for (size_t i = 0; i < steps_.size(); i += std::max<size_t>(blocks_[i].steps, 1)) {
+    ends_in_block_ = blocks_[i].steps > 0;
+  }
+}
+
+bool LayerStack::ZeroesAbsent(const at::Tensor& x, bool training) const {
+  return ends_in_block_ && training && x.is_cpu();
 }
 
 void LayerStack::TakePixels(double offset, double scale) {
@@ -299,21 +306,6 @@ std::vector<at::Tensor> LayerStack::parameters() const {
     }
   }
   return all;
-}
-
-std::vector<at::Tensor> LayerStack::binary_weights() const {
-  std::vector<at::Tensor> all;
-  for (const Step& step : steps_) {
-    if (step.binary) all.push_back(step.weight);
-  }
-  return all;
-}
-
-void LayerStack::ClipBinaryWeights() {
-  at::NoGradGuard no_grad;
-  for (Step& step : steps_) {
-    if (step.binary) step.weight.clamp_(-1, 1);
-  }
 }
 
 void LayerStack::To(const c10::Device& device) {

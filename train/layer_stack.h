@@ -35,10 +35,11 @@ class LayerStack {
   /// What comes out where a node is absent means nothing.
   at::Tensor Forward(at::Tensor x, const at::Tensor& mask, bool training) const;
 
+  /// Whether what comes out of Forward is zero where a node is absent.
+  bool ZeroesAbsent(const at::Tensor& x, bool training) const;
+
   /// Everything the optimiser moves; all leaves.
   std::vector<at::Tensor> parameters() const;
-  /// Those of them of which only the sign is used.
-  std::vector<at::Tensor> binary_weights() const;
   /// All that training changes, in an order that the layers alone decide. See module_state.h.
   void AppendState(const std::string& name, std::vector<StateTensor>* state) const;
   /// The reverse of Export, for layers that CheckSection passed: afterwards Export gives them
@@ -48,8 +49,6 @@ class LayerStack {
   /// comes through it and changes gamma and beta so that its folded function stays. Once behind
   /// Import: a section file has only the folded function.
   void set_adopting(bool adopting) { adopting_ = adopting; }
-  /// Back into [-1, 1]: beyond that a binary weight's gradient is cut off for good.
-  void ClipBinaryWeights();
   void To(const c10::Device& device);
 
   /// The layers of one node, folded and packed.
@@ -90,6 +89,7 @@ class LayerStack {
   double offset_ = 0, scale_ = 1;
   std::vector<Step> steps_;
   std::vector<Block> blocks_;  ///< by first step
+  bool ends_in_block_ = false;
 };
 
 /// A float linear layer of one node: weight [O, I], bias [O].

@@ -77,9 +77,9 @@ void UpdateRunning(const Sizes& s, const std::vector<double>& counts,
 
 struct NormFunction : torch::autograd::Function<NormFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input,
-                            const at::Tensor& mask, const at::Tensor& gamma,
-                            const at::Tensor& beta, const at::Tensor& mean,
-                            const at::Tensor& variance, double momentum, double epsilon) {
+                            const at::Tensor& mask, const at::Tensor& gamma, const at::Tensor& beta,
+                            const at::Tensor& mean, const at::Tensor& variance, double momentum,
+                            double epsilon) {
     const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
     const Sizes s = SizesOf(x, mask);
     const float* in = x.data_ptr<float>();

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -50,6 +51,52 @@ struct SignFunction : torch::autograd::Function<SignFunction> {
       for (int64_t i = begin; i < end; ++i) out[i] = std::fabs(in[i]) <= 1.0f ? g[i] : 0.0f;
     });
     return {y};
+  }
+};
+
+// MP and AP of floats on a CPU: both are a share of each score, found while joining.
+struct JoinScoresFunction : torch::autograd::Function<JoinScoresFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input,
+                            const at::Tensor& mask, bool average) {
+    const at::Tensor scores = input.contiguous(), present = mask.contiguous();
+    const int64_t batch = scores.size(0), nodes = scores.size(1), classes = scores.size(2);
+    const at::Tensor joined = at::empty({batch, classes}, scores.options());
+    const at::Tensor shares = at::empty_like(scores);
+    const float* seen = present.numel() > 0 ? present.data_ptr<float>() : nullptr;
+    for (int64_t b = 0; b < batch; ++b) {
+      const float* from = scores.data_ptr<float>() + b * nodes * classes;
+      float* share = shares.data_ptr<float>() + b * nodes * classes;
+      const auto there = [&](int64_t n) { return seen == nullptr || seen[b * nodes + n] != 0; };
+      for (int64_t c = 0; c < classes; ++c) {
+        float highest = -std::numeric_limits<float>::infinity(), sum = 0, count = 0;
+        bool any = false;
+        for (int64_t n = 0; n < nodes; ++n) {
+          const float value = from[n * classes + c];
+          // What is no number stays none, as in amax.
+          if (there(n) && (std::isnan(value) || value > highest)) highest = value;
+          any = any || there(n);
+        }
+        const auto counts = [&](int64_t n) {
+          return there(n) && (average || from[n * classes + c] == highest);
+        };
+        for (int64_t n = 0; n < nodes; ++n) {
+          if (!counts(n)) continue;
+          sum += from[n * classes + c];
+          ++count;
+        }
+        for (int64_t n = 0; n < nodes; ++n) {
+          share[n * classes + c] = counts(n) ? 1 / count : 0.0f;
+        }
+        const float value = average ? sum / count : highest;
+        joined.data_ptr<float>()[b * classes + c] = any ? value : 0.0f;
+      }
+    }
+    context->save_for_backward({shares});
+    return joined;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    return {context->get_saved_variables()[0] * gradients[0].unsqueeze(1), {}, {}};
   }
 };
 
@@ -103,6 +150,11 @@ at::Tensor JoinScoreBatch(v1::Aggregator kind, const at::Tensor& scores, const a
   if (kind == v1::CC) {
     const at::Tensor kept = mask.defined() ? scores * mask.unsqueeze(2) : scores;
     return kept.reshape({batch, -1});
+  }
+  if (scores.is_cpu() && scores.scalar_type() == at::kFloat) {
+    // LibTorch takes no undefined tensors here.
+    const at::Tensor present = mask.defined() ? mask : at::empty({0}, scores.options());
+    return JoinScoresFunction::apply(scores, present, kind == v1::AP);
   }
   if (!mask.defined()) return kind == v1::MP ? scores.amax(1) : scores.mean(1);
   const at::Tensor present = mask.unsqueeze(2);

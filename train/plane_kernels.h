@@ -16,9 +16,10 @@ struct NormTerms {
 
 /// One step of Adam: see adam.h.
 struct AdamTerms {
-  float keep;                      ///< of the value: 1 - rate * decay
-  float first_beta, second_beta;   ///< of the moments
-  float rate, inverse_root_share;  ///< corrected for the moments' start at 0
+  float keep;                       ///< of the value: 1 - rate * decay
+  float first_kept, first_added;    ///< of the first moment and of the gradient
+  float second_kept, second_added;  ///< of the second moment and of its square
+  float rate, inverse_root_share;   ///< corrected for the moments' start at 0
   float epsilon;
   bool binary;  ///< back into [-1, 1]
 };

@@ -7,20 +7,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
-#include "train/adam.h"
 #include "train/augment.h"
 #include "train/batch.h"
 #include "train/checkpoint.h"
 #include "train/ddnn_module.h"
 #include "train/epoch_record.h"
 #include "train/fine_tune.h"
+#include "train/learner.h"
 #include "train/schedule.h"
 #include "train/training_settings.h"
 #include "train/training_state.h"
@@ -84,20 +83,8 @@ class Run {
         options_(options),
         progress_(progress),
         device_(options.cuda ? at::kCUDA : at::kCPU),
-        module_(plan),
-        augmenter_(plan),
-        class_weights_(ClassWeights(plan, train)) {
-    module_.To(device_);
-    if (class_weights_.defined()) class_weights_ = class_weights_.to(device_);
-    state_ = module_.state();
-    std::vector<at::Tensor> parameters;
-    std::vector<double> decay;
-    for (const StateTensor& t : state_) {
-      if (t.role == TensorRole::kStatistic) continue;
-      parameters.push_back(t.value);
-      decay.push_back(DecayOf(plan.spec().training().weight_decay(), t.role));
-    }
-    adam_ = std::make_unique<Adam>(std::move(parameters), std::move(decay));
+        learner_(plan, device_, ClassWeights(plan, train)),
+        augmenter_(plan) {
     const int64_t size = train.size();
     per_epoch_ = options.samples_per_epoch > 0 ? std::min(options.samples_per_epoch, size) : size;
     if (!options.checkpoint.empty()) {
@@ -111,7 +98,6 @@ class Run {
                          : options_.init != nullptr ? StartFromBundle()
                                                     : absl::OkStatus();
     if (!begun.ok()) return begun;
-    flips_ = std::make_unique<SignFlips>(module_.binary_weights());
     while (epoch() <= options_.epochs && !OutOfPatience()) {
       absl::Status status = Epoch();
       if (absl::IsCancelled(status) && unsaved_) {
@@ -141,7 +127,7 @@ class Run {
   absl::Status Epoch() {
     const std::vector<int64_t> order =
         EpochOrder(options_.seed, epoch(), train_.size(), per_epoch_);
-    now_.mutable_now()->set_binary_weights(flips_->weights());
+    now_.mutable_now()->set_binary_weights(learner_.binary_weights());
     progress_->OnBatch(Report(), absl::Now());
     while (now_.now().samples() < per_epoch_) {
       if (stopped()) return absl::CancelledError("interrupted");
@@ -156,25 +142,12 @@ class Run {
 
   absl::Status Step(absl::Span<const int64_t> indices) {
     const Batch batch = Draw(indices);
-    const double rate = LearningRate();
-    SeedStep(options_.seed, adam_->steps());
-    adam_->ZeroGrad();
-    const std::vector<ExitBatch> exits = module_.Forward(batch.pixels, batch.presence);
-    std::vector<at::Tensor> losses;
-    const at::Tensor loss =
-        JointLoss(plan_, exits, batch.labels, batch.view_labels, &losses, class_weights_);
-    const double value = loss.item<double>();
-    if (!std::isfinite(value)) {
+    SeedStep(options_.seed, learner_.adam().steps());
+    const double loss = learner_.Step(batch, LearningRate(), now_.mutable_now());
+    if (!std::isfinite(loss)) {
       return absl::InternalError(
-          absl::StrCat("the loss is ", value, " in epoch ", epoch(), ": lower --learning_rate"));
+          absl::StrCat("the loss is ", loss, " in epoch ", epoch(), ": lower --learning_rate"));
     }
-    loss.backward();
-    adam_->Step(rate);
-    module_.ClipBinaryWeights();
-    v1::EpochRecord* record = now_.mutable_now();
-    record->set_learning_rate(rate);
-    AddTrainingBatch(plan_, exits, batch.labels, value, losses, record);
-    record->set_flipped(record->flipped() + flips_->Count());
     unsaved_ = true;
     return absl::OkStatus();
   }
@@ -201,12 +174,12 @@ class Run {
     ProgressReport report = ReportOf(now_.now());
     report.epochs = options_.epochs;
     report.epoch_samples = per_epoch_;
-    report.step = adam_->steps();
+    report.step = learner_.adam().steps();
     return report;
   }
 
   absl::Status FinishEpoch() {
-    Calibrate(&module_, calibration_, device_, now_.mutable_now());
+    Calibrate(&learner_.module(), calibration_, device_, now_.mutable_now());
     ProgressReport report = Report();
     const double sum = std::accumulate(report.calibration_accuracy.begin(),
                                        report.calibration_accuracy.end(), 0.0);
@@ -215,7 +188,8 @@ class Run {
       now_.set_best_epoch(report.epoch);
       now_.set_best_accuracy(sum);
       now_.clear_best_section();
-      for (v1::Section& section : module_.Export()) *now_.add_best_section() = std::move(section);
+      for (v1::Section& section : learner_.module().Export())
+        *now_.add_best_section() = std::move(section);
     }
     now_.mutable_now()->set_best(report.best);
     *now_.mutable_history()->add_epoch() = now_.now();
@@ -229,7 +203,7 @@ class Run {
     unsaved_ = false;
     if (options_.checkpoint.empty()) return absl::OkStatus();
     v1::Checkpoint checkpoint = now_;
-    StoreModel(state_, *adam_, &checkpoint);
+    StoreModel(learner_.state(), learner_.adam(), &checkpoint);
     return SaveCheckpoint(options_.checkpoint, checkpoint);
   }
 
@@ -242,9 +216,9 @@ class Run {
     std::vector<uint64_t> presence;
     for (int64_t index : some) presence.push_back(train_.presence[index]);
     const Batch batch = Gather(train_, plan_.view_shape(), some, presence, device_);
-    module_.Import(*sections, batch.pixels, batch.presence);
+    learner_.module().Import(*sections, batch.pixels, batch.presence);
     v1::EpochRecord start = NewEpochRecord(plan_, 0);
-    Calibrate(&module_, calibration_, device_, &start);
+    Calibrate(&learner_.module(), calibration_, device_, &start);
     ProgressReport report = ReportOf(start);
     report.epochs = options_.epochs;
     progress_->OnEpoch(report, absl::Now());
@@ -254,12 +228,12 @@ class Run {
   absl::Status Restore() {
     const std::string& path = options_.checkpoint;
     absl::StatusOr<v1::Checkpoint> found =
-        LoadCheckpoint(path, MaxCheckpointBytes(plan_, state_, options_.epochs));
+        LoadCheckpoint(path, MaxCheckpointBytes(plan_, learner_.state(), options_.epochs));
     if (!found.ok()) return found.status();
     absl::Status status = CheckSameRun(path, found->run(), now_.run());
     if (!status.ok()) return status;
     status = CheckProgress(plan_, *found, per_epoch_);
-    if (status.ok()) status = RestoreModel(*found, state_, adam_.get());
+    if (status.ok()) status = RestoreModel(*found, learner_.state(), &learner_.adam());
     if (!status.ok()) return absl::DataLossError(absl::StrCat(path, ": ", status.message()));
     now_ = *std::move(found);
     now_.clear_tensor();
@@ -279,12 +253,8 @@ class Run {
   const TrainOptions& options_;
   Progress* progress_;
   c10::Device device_;
-  DdnnModule module_;
+  Learner learner_;
   Augmenter augmenter_;
-  at::Tensor class_weights_;
-  std::vector<StateTensor> state_;
-  std::unique_ptr<Adam> adam_;
-  std::unique_ptr<SignFlips> flips_;
   int64_t per_epoch_ = 0;
   /// How far it is: all of a checkpoint but the model and its optimiser.
   v1::Checkpoint now_;

@@ -1,12 +1,14 @@
 #include "train/adam.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace ddnn::train {
@@ -105,6 +107,42 @@ TEST(Adam, LeavesWhatHasNoGradient) {
   EXPECT_EQ(without[0].item<float>(), 1);
   adam.ZeroGrad();
   EXPECT_FALSE(with.grad().defined());
+}
+
+TEST(Adam, KeepsBinaryWeightsWithinOneAndCountsWhatFlips) {
+  const at::Tensor values = at::tensor({0.5f, -0.5f, 0.01f, -0.01f, 0.99f, 0.0f});
+  at::Tensor binary = values.clone().requires_grad_(), free = values.clone().requires_grad_();
+  Adam adam({binary, free}, {0, 0}, {true, false});
+  const at::Tensor gradient = at::tensor({1.0f, -1.0f, 1.0f, -1.0f, -1.0f, 0.0f});
+  binary.mutable_grad() = free.mutable_grad() = gradient;
+  EXPECT_EQ(adam.Step(0.1), 2);  // the two next to 0; 0 itself counts as positive and stays
+  EXPECT_EQ(binary[4].item<float>(), 1);
+  EXPECT_GT(free[4].item<float>(), 1);
+  EXPECT_EQ(adam.Step(0), 0);
+}
+
+// More values than one thread takes at a time, in tensors that end anywhere.
+TEST(Adam, GivesTheSameBitsWhateverTheNumberOfThreads) {
+  const auto run = [](int threads) {
+    at::set_num_threads(threads);
+    at::manual_seed(8);
+    std::vector<at::Tensor> leaves;
+    for (int64_t size : {3, 20000, 1, 17000, 40000}) {
+      leaves.push_back(at::randn({size}).requires_grad_());
+    }
+    Adam adam(leaves, std::vector<double>(leaves.size(), 0.1), {true, true, true, false, true});
+    int64_t flipped = 0;
+    for (int step = 0; step < 3; ++step) {
+      for (at::Tensor& leaf : leaves) leaf.mutable_grad() = at::randn_like(leaf);
+      flipped += adam.Step(0.3);
+    }
+    at::set_num_threads(1);
+    return std::pair(flipped, at::cat(leaves).detach());
+  };
+  const auto one = run(1), three = run(3);
+  EXPECT_GT(one.first, 1000);
+  EXPECT_EQ(one.first, three.first);
+  EXPECT_TRUE(at::equal(one.second, three.second));
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
-#include <torch/optim/adam.h>
 
 #include <cmath>
 #include <string>
@@ -12,6 +11,8 @@
 #include "runtime/node/whole_network.h"
 #include "runtime/torch/torch_engine.h"
 #include "tests/train/toy_dataset.h"
+#include "train/epoch_record.h"
+#include "train/learner.h"
 
 namespace ddnn::train {
 namespace {
@@ -239,42 +240,24 @@ class OverfitTest : public ::testing::TestWithParam<const char*> {};
 TEST_P(OverfitTest, LearnsOneBatchByHeart) {
   at::manual_seed(5);
   const NetworkPlan plan = PlanOf(TinySpec(GetParam(), GetParam()));
-  DdnnModule module(plan);
+  Learner learner(plan, at::kCPU);
   const Inputs in = RandomInputs(plan, 12, 1);
-  torch::optim::Adam optimizer(module.parameters(), torch::optim::AdamOptions(0.02));
-  float first = 0, last = 0;
-  std::vector<ExitBatch> exits;
+  double first = 0, last = 0;
+  v1::EpochRecord record;
   for (int step = 0; step < 150; ++step) {
-    optimizer.zero_grad();
-    exits = module.Forward(in.pixels, in.presence);
-    const at::Tensor loss = JointLoss(plan, exits, in.labels, in.view_labels);
-    loss.backward();
-    optimizer.step();
-    module.ClipBinaryWeights();
-    last = loss.item<float>();
+    record = NewEpochRecord(plan, 1);
+    last = learner.Step({in.pixels, in.presence, in.labels, in.view_labels}, 0.02, &record);
     if (step == 0) first = last;
   }
   EXPECT_LT(last, first / 3);
-  for (const ExitBatch& exit : exits) {
-    const auto [counted, right] = CountRight(plan, exit, in.labels);
-    EXPECT_EQ(counted, 12);
-    EXPECT_GE(right, 11);
+  for (const v1::ExitEpoch& exit : record.exit()) {
+    EXPECT_EQ(exit.counted(), 12);
+    EXPECT_GE(exit.right(), 11);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryJoin, OverfitTest, ::testing::Values("MP", "AP", "CC"),
                          [](const auto& info) { return std::string(info.param); });
-
-TEST(DdnnModule, KeepsBinaryWeightsWithinOne) {
-  const NetworkPlan plan = PlanOf(TinySpec());
-  DdnnModule module(plan);
-  {
-    at::NoGradGuard no_grad;
-    for (const at::Tensor& p : module.parameters()) at::Tensor(p).mul_(1000);
-  }
-  module.ClipBinaryWeights();
-  EXPECT_LE(module.parameters()[0].abs().max().item<float>(), 1);
-}
 
 }  // namespace
 }  // namespace ddnn::train

@@ -66,7 +66,8 @@ TEST_F(EpochRecordTest, LeavesOutSamplesThatNobodySees) {
   const at::Tensor labels = at::zeros({2}, at::kLong);
   v1::EpochRecord record = NewEpochRecord(plan_, 1);
   AddCalibrationBatch(plan_, {exit, exit}, labels, labels.unsqueeze(1).expand({2, 3}), &record);
-  AddTrainingBatch(plan_, {exit, exit}, labels, 1, {at::zeros({}), at::zeros({})}, &record);
+  AddTrainingBatch(LossOfBatch(plan_, {exit, exit}, labels, labels.unsqueeze(1).expand({2, 3})), 2,
+                   &record);
   const ProgressReport report = ReportOf(record);
   EXPECT_EQ(record.calibration_samples(), 1);
   EXPECT_EQ(report.exit_accuracy, (std::vector<double>{1, 1}));
@@ -85,24 +86,6 @@ TEST_F(EpochRecordTest, JointLossIsMadeOfTheExitsLosses) {
   const at::Tensor log = exits[0].scores.log_softmax(1);
   EXPECT_NEAR(losses[0].item<double>(), -(log[0][0] + log[1][1] + log[2][2]).item<double>() / 3,
               1e-6);
-}
-
-TEST(SignFlips, CountsEachChangeOnce) {
-  at::Tensor a = at::tensor({1.f, -1.f, 0.f}), b = at::tensor({0.5f}).reshape({1, 1});
-  SignFlips flips({a, b});
-  EXPECT_EQ(flips.weights(), 4);
-  EXPECT_EQ(flips.Count(), 0);
-  a.mul_(-1);  // sign(0) is +1, and so is sign(-0)
-  EXPECT_EQ(flips.Count(), 2);
-  b.sub_(2);
-  EXPECT_EQ(flips.Count(), 1);
-  EXPECT_EQ(flips.Count(), 0);
-}
-
-TEST(SignFlips, IsZeroWithoutBinaryWeights) {
-  SignFlips flips({});
-  EXPECT_EQ(flips.Count(), 0);
-  EXPECT_EQ(flips.weights(), 0);
 }
 
 TEST_F(EpochRecordTest, TrainingKeepsItsHistory) {

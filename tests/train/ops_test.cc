@@ -205,6 +205,34 @@ TEST_P(JoinTest, FeaturesAreJoinedAsTheRuntimeDoes) {
   }
 }
 
+// Doubles go the plain way, operation by operation.
+TEST_P(JoinTest, HasThePlainFormulationsGradientTiesIncluded) {
+  at::manual_seed(9);
+  for (int round = 0; round < 30; ++round) {
+    const int64_t batch = 1 + round % 7, nodes = 1 + round % 5;
+    const at::Tensor scores = at::randint(-2, 3, {batch, nodes, 3}, at::kFloat).requires_grad_();
+    const at::Tensor plain = scores.detach().to(at::kDouble).requires_grad_();
+    at::Tensor mask;
+    if (round % 3 != 0) mask = (at::rand({batch, nodes}) < 0.6).to(at::kFloat);
+    const at::Tensor found = JoinScoreBatch(GetParam(), scores, mask);
+    const at::Tensor expected = JoinScoreBatch(GetParam(), plain, mask);
+    const at::Tensor dy = at::randn(found.sizes());
+    found.backward(dy);
+    expected.backward(dy.to(at::kDouble));
+    EXPECT_TRUE(at::allclose(found.detach().to(at::kDouble), expected.detach()));
+    EXPECT_TRUE(at::allclose(scores.grad().to(at::kDouble), plain.grad(), 1e-5, 1e-6)) << round;
+  }
+}
+
+TEST_P(JoinTest, HidesNoScoreThatIsNoNumber) {
+  at::Tensor scores = at::zeros({1, 3, 2});
+  for (int64_t node = 0; node < 3; ++node) {
+    scores.fill_(1);
+    scores[0][node][1] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(JoinScoreBatch(GetParam(), scores, {}).sum().item<float>())) << node;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, JoinTest, ::testing::Values(v1::MP, v1::AP, v1::CC),
                          [](const auto& info) { return v1::Aggregator_Name(info.param); });
 
