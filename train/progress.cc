@@ -25,6 +25,12 @@ double Behind(const ProgressReport& report) {
   return static_cast<double>(report.epoch - 1) * report.epoch_samples + report.samples;
 }
 
+std::string Waiting(const ProgressReport& report) {
+  if (report.stepping <= absl::ZeroDuration()) return "";
+  return absl::StrFormat("  %.1f%% waiting for data",
+                         100 * absl::FDivDuration(report.waited, report.stepping));
+}
+
 std::string Bar(double done) {
   const int full = std::clamp(static_cast<int>(done * kBarWidth), 0, kBarWidth);
   return absl::StrCat("[", std::string(full, '#'), std::string(kBarWidth - full, '.'), "]");
@@ -73,10 +79,10 @@ void Progress::OnEpoch(const ProgressReport& report, absl::Time now) {
     std::fflush(out_);
     return;
   }
-  absl::FPrintF(out_, "%sepoch %d/%d  loss %.3f  calibration:%s%s%s\n", terminal_ ? "\r\033[K" : "",
-                report.epoch, report.epochs, report.loss,
+  absl::FPrintF(out_, "%sepoch %d/%d  loss %.3f  calibration:%s%s%s%s\n",
+                terminal_ ? "\r\033[K" : "", report.epoch, report.epochs, report.loss,
                 Accuracies(report.exit_names, report.calibration_accuracy), Speed(report, now),
-                report.best ? "  (best so far)" : "");
+                Waiting(report), report.best ? "  (best so far)" : "");
   std::fflush(out_);
 }
 

@@ -26,6 +26,8 @@ struct ProgressReport {
   std::vector<double> calibration_loss, calibration_accuracy;
   /// Likewise: the share that each exit would take if all thresholds were 0.5.
   std::vector<double> calibration_stopped_at_half;
+  /// In this sitting: spent in steps, and of this in waiting for data.
+  absl::Duration stepping, waited;
   bool best = false;  ///< at the end of an epoch: the best so far
   /// The sums behind these means, while the call lasts; may be null.
   const v1::EpochRecord* record = nullptr;

@@ -18,6 +18,8 @@ TrainingLog::TrainingLog(std::unique_ptr<EventFile> events) : events_(std::move(
 void TrainingLog::StartFrom(const ProgressReport& report, absl::Time now) {
   told_ = *report.record;
   told_at_ = now;
+  told_stepping_ = report.stepping;
+  told_waited_ = report.waited;
 }
 
 void TrainingLog::OnBatch(const ProgressReport& report, absl::Time now) {
@@ -38,7 +40,9 @@ void TrainingLog::AddSteps(const ProgressReport& report, absl::Time now) {
   EventFile::Scalars scalars = {
       {"train/loss", Ratio(record.loss_sum() - told_.loss_sum(), samples)},
       {"train/learning_rate", record.learning_rate()},
-      {"train/samples_per_second", Ratio(samples, absl::ToDoubleSeconds(now - told_at_))}};
+      {"train/samples_per_second", Ratio(samples, absl::ToDoubleSeconds(now - told_at_))},
+      {"train/waiting_for_data", Ratio(absl::ToDoubleSeconds(report.waited - told_waited_),
+                                       absl::ToDoubleSeconds(report.stepping - told_stepping_))}};
   for (int e = 0; e < record.exit_size(); ++e) {
     const v1::ExitEpoch &exit = record.exit(e), &told = told_.exit(e);
     const double counted = static_cast<double>(exit.counted() - told.counted());

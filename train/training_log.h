@@ -12,10 +12,11 @@
 namespace ddnn::train {
 
 /// Tells TensorBoard about training. Every tenth step, over the steps since the last time: loss and
-/// accuracy of each exit, learning rate, samples a second, share of binary weights that change
-/// their sign in a step. After each epoch: loss and accuracy of each exit on the calibration split,
-/// and the share of its samples that each exit would take if all thresholds were 0.5: the bundle's
-/// own are chosen only when training is over.
+/// accuracy of each exit, learning rate, samples a second, share of the time that steps
+/// waited for data, share of binary weights that change their sign in a step. After each epoch:
+/// loss and accuracy of each exit on the calibration split, and the share of its samples that each
+/// exit would take if all thresholds were 0.5: the bundle's own are chosen only when training is
+/// over.
 class TrainingLog {
  public:
   explicit TrainingLog(std::unique_ptr<EventFile> events);
@@ -34,6 +35,7 @@ class TrainingLog {
   std::unique_ptr<EventFile> events_;
   v1::EpochRecord told_;  // what the file knows of this epoch
   absl::Time told_at_ = absl::InfinitePast();
+  absl::Duration told_stepping_, told_waited_;
 };
 
 }  // namespace ddnn::train

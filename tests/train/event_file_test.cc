@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -196,6 +197,8 @@ class TrainingLogTest : public EventFileTest {
       record.mutable_exit(0)->set_right(step <= 10 ? 0 : 2 * (step - 10));
       record.mutable_exit(0)->set_loss_sum(step);
       report.step = step;
+      report.stepping = step * absl::Milliseconds(100);
+      report.waited = std::max(step - 10, 0) * absl::Milliseconds(25);
       now_ += absl::Milliseconds(500);
       log.OnBatch(report, now_);
     }
@@ -229,6 +232,8 @@ TEST_F(TrainingLogTest, TellsOfTheStepsSinceTheLastTime) {
   EXPECT_EQ(scalars[20]["train/loss/local"], 0.5f);
   EXPECT_EQ(scalars[20]["train/samples_per_second"], 8);
   EXPECT_FLOAT_EQ(scalars[20]["train/learning_rate"], 0.2f);
+  EXPECT_EQ(scalars[10]["train/waiting_for_data"], 0);
+  EXPECT_EQ(scalars[20]["train/waiting_for_data"], 0.25f);
   EXPECT_EQ(scalars[10]["train/binary_weights_flipped_per_step"], 0.5f);
   EXPECT_FLOAT_EQ(scalars[20]["train/binary_weights_flipped_per_step"], 0.1f);
 }
