@@ -13,6 +13,7 @@ find_package(spdlog REQUIRED)
 find_package(SQLiteCpp REQUIRED)
 find_package(XNNPACK REQUIRED)
 find_package(OpenCVModules REQUIRED)
+find_package(OnnxProto REQUIRED)
 find_package(GTest REQUIRED)
 # Torch's own config also searches CUDA and prints a lot; only its targets are used.
 find_package(Torch REQUIRED)

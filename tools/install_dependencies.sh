@@ -10,6 +10,7 @@ packages=(
   libsqlitecpp-dev libsqlite3-dev
   libxnnpack-dev libpthreadpool-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libopencv-videoio-dev
+  libopencv-dnn-dev libonnx-dev python3-protobuf python3-numpy
   libgtest-dev libgmock-dev
   dataset-fashion-mnist
 )

@@ -1,9 +1,3 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -66,72 +60,6 @@ absl::StatusOr<std::map<std::string, std::string>> EncodeSections(
   return files;
 }
 
-absl::Status MakeFolder(const std::string& path) {
-  if (mkdir(path.c_str(), 0755) == 0) return absl::OkStatus();
-  return ErrnoToStatus(errno, path, "cannot be created");
-}
-
-absl::Status WriteFiles(const std::string& folder,
-                        const std::map<std::string, std::string>& files) {
-  const std::string sections = absl::StrCat(folder, "/", kSectionsFolder);
-  absl::Status status = MakeFolder(folder);
-  if (status.ok()) status = MakeFolder(sections);
-  for (const auto& [name, data] : files) {
-    if (!status.ok()) return status;
-    status = WriteAndSync(absl::StrCat(folder, "/", name), data);
-  }
-  if (status.ok()) status = SyncFolder(sections);
-  if (status.ok()) status = SyncFolder(folder);
-  return status;
-}
-
-// Puts `temporary` in the place of `directory` in one step; what was there is at `temporary` then.
-absl::Status Swap(const std::string& temporary, const std::string& directory) {
-  if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0) {
-    return absl::OkStatus();
-  }
-  if (errno == ENOENT) {
-    if (std::rename(temporary.c_str(), directory.c_str()) == 0) return absl::OkStatus();
-    return ErrnoToStatus(errno, directory, "cannot be created");
-  }
-  if (errno != EINVAL && errno != ENOSYS) {
-    return ErrnoToStatus(errno, directory, "cannot be replaced");
-  }
-  // A file system that cannot exchange: a crash between the two steps leaves the old one beside.
-  const std::string old = absl::StrCat(temporary, ".old");
-  if (std::rename(directory.c_str(), old.c_str()) != 0) {
-    return ErrnoToStatus(errno, directory, "cannot be replaced");
-  }
-  if (std::rename(temporary.c_str(), directory.c_str()) != 0) {
-    const int error = errno;
-    if (std::rename(old.c_str(), directory.c_str()) != 0) {
-      return ErrnoToStatus(errno, old, "cannot be put back");
-    }
-    return ErrnoToStatus(error, directory, "cannot be replaced");
-  }
-  if (std::rename(old.c_str(), temporary.c_str()) != 0) {
-    return ErrnoToStatus(errno, old, "cannot be removed");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Replace(const std::string& directory,
-                     const std::map<std::string, std::string>& files) {
-  std::error_code error;
-  const std::string parent = ParentFolder(directory);
-  fs::create_directories(parent, error);
-  if (error) return ErrnoToStatus(error.value(), parent, "cannot be created");
-  absl::Status status = CheckReplaceable(directory);
-  if (!status.ok()) return status;
-  const std::string temporary = absl::StrCat(directory, ".tmp-", getpid());
-  fs::remove_all(temporary, error);
-  status = WriteFiles(temporary, files);
-  if (status.ok()) status = Swap(temporary, directory);
-  if (status.ok()) status = SyncFolder(parent);
-  fs::remove_all(temporary, error);
-  return status;
-}
-
 }  // namespace
 
 absl::Status CheckReplaceable(const std::string& directory) {
@@ -168,7 +96,8 @@ absl::Status SaveBundle(const std::string& directory, v1::BundleManifest manifes
   std::string place = directory;
   while (place.size() > 1 && place.back() == '/') place.pop_back();
   if (place.empty()) return absl::InvalidArgumentError("a bundle needs a folder, found \"\"");
-  return Replace(place, *files);
+  if (absl::Status replaceable = CheckReplaceable(place); !replaceable.ok()) return replaceable;
+  return ReplaceFolder(place, *files);
 }
 
 }  // namespace ddnn

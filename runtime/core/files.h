@@ -1,6 +1,7 @@
 #ifndef DDNN_RUNTIME_CORE_FILES_H_
 #define DDNN_RUNTIME_CORE_FILES_H_
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,6 +21,15 @@ absl::Status SyncFolder(const std::string& path);
 
 /// "." for a name without a slash.
 std::string ParentFolder(const std::string& path);
+
+/// Writes a folder of files: all appear under a temporary name beside `directory` and are renamed
+/// in one step, replacing what is there, which the caller has looked at; a crash leaves the old one
+/// or none. Folders above it are made.
+///
+/// \param directory  without a slash at its end
+/// \param files      contents by name, "a" or "inner/a"
+absl::Status ReplaceFolder(const std::string& directory,
+                           const std::map<std::string, std::string>& files);
 
 }  // namespace ddnn
 

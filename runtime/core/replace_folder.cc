@@ -1,0 +1,90 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/core/files.h"
+
+namespace ddnn {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status MakeFolder(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) == 0) return absl::OkStatus();
+  return ErrnoToStatus(errno, path, "cannot be created");
+}
+
+absl::Status WriteFiles(const std::string& folder,
+                        const std::map<std::string, std::string>& files) {
+  absl::Status status = MakeFolder(folder);
+  std::set<std::string> inner;
+  for (const auto& [name, data] : files) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    if (name.find('/') != std::string::npos && inner.insert(ParentFolder(path)).second) {
+      status.Update(MakeFolder(ParentFolder(path)));
+    }
+    if (!status.ok()) return status;
+    status = WriteAndSync(path, data);
+  }
+  for (const std::string& path : inner) {
+    if (status.ok()) status = SyncFolder(path);
+  }
+  if (status.ok()) status = SyncFolder(folder);
+  return status;
+}
+
+// Puts `temporary` in the place of `directory` in one step; what was there is at `temporary` then.
+absl::Status Swap(const std::string& temporary, const std::string& directory) {
+  if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0) {
+    return absl::OkStatus();
+  }
+  if (errno == ENOENT) {
+    if (std::rename(temporary.c_str(), directory.c_str()) == 0) return absl::OkStatus();
+    return ErrnoToStatus(errno, directory, "cannot be created");
+  }
+  if (errno != EINVAL && errno != ENOSYS) {
+    return ErrnoToStatus(errno, directory, "cannot be replaced");
+  }
+  // A file system that cannot exchange: a crash between the two steps leaves the old one beside.
+  const std::string old = absl::StrCat(temporary, ".old");
+  if (std::rename(directory.c_str(), old.c_str()) != 0) {
+    return ErrnoToStatus(errno, directory, "cannot be replaced");
+  }
+  if (std::rename(temporary.c_str(), directory.c_str()) != 0) {
+    const int error = errno;
+    if (std::rename(old.c_str(), directory.c_str()) != 0) {
+      return ErrnoToStatus(errno, old, "cannot be put back");
+    }
+    return ErrnoToStatus(error, directory, "cannot be replaced");
+  }
+  if (std::rename(old.c_str(), temporary.c_str()) != 0) {
+    return ErrnoToStatus(errno, old, "cannot be removed");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReplaceFolder(const std::string& directory,
+                           const std::map<std::string, std::string>& files) {
+  std::error_code error;
+  const std::string parent = ParentFolder(directory);
+  fs::create_directories(parent, error);
+  if (error) return ErrnoToStatus(error.value(), parent, "cannot be created");
+  const std::string temporary = absl::StrCat(directory, ".tmp-", getpid());
+  fs::remove_all(temporary, error);
+  absl::Status status = WriteFiles(temporary, files);
+  if (status.ok()) status = Swap(temporary, directory);
+  if (status.ok()) status = SyncFolder(parent);
+  fs::remove_all(temporary, error);
+  return status;
+}
+
+}  // namespace ddnn

@@ -1,0 +1,191 @@
+// ddnn-export as people start it, and the Python example on a bundle.
+#include <gmock/gmock.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "onnx/onnx_pb.h"
+#include "runtime/core/feature_codec.h"
+#include "tests/support/random_network.h"
+#include "tests/support/shell.h"
+
+namespace ddnn {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string Contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+class ExportTest : public ::testing::Test {
+ protected:
+  ExportTest() {
+    std::string name = ::testing::TempDir() + "/ddnn_export.XXXXXX";
+    folder_ = mkdtemp(&name[0]);
+    const auto plan = LoadNetwork(SourcePath("models/mnist_grid.textproto"));
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    Random random(5);
+    bundle_ = RandomBundle(*plan, 0.25f, &random);
+    EXPECT_TRUE(SaveBundleTo(folder_ + "/bundle", bundle_).ok());
+  }
+  ~ExportTest() override { fs::remove_all(folder_); }
+
+  Ended Export(const std::string& flags) const {
+    return Shell(absl::StrCat("cd ", folder_, " && ", getenv("DDNN_BIN_DIR"), "/ddnn-export ",
+                              flags, " 2>&1"));
+  }
+  std::map<std::string, std::string> Files() const {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(folder_ + "/onnx")) {
+      files[entry.path().filename().string()] = Contents(entry.path().string());
+    }
+    return files;
+  }
+
+  std::string folder_;
+  Bundle bundle_;
+};
+
+TEST_F(ExportTest, WritesOneModelForEachNodeThatSaysWhatItIs) {
+  const Ended ended = Export("--bundle bundle --onnx onnx");
+  ASSERT_EQ(ended.code, 0) << ended.out;
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("device-5.onnx"), HasSubstr("pixels 1x10x16 -> features"),
+                               HasSubstr("scores 10")));
+  const auto files = Files();
+  EXPECT_EQ(files.size(),
+            bundle_.sections.size() + (bundle_.sections.at({1, 0}).scores().empty() ? 0 : 1));
+  const std::string root = bundle_.plan.tiers()[1].name;
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(files.at(root + "-0.onnx")));
+  const auto manifest = LoadBundle(folder_ + "/bundle");
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  std::map<std::string, std::string> said;
+  for (const auto& entry : model.metadata_props()) said[entry.key()] = entry.value();
+  EXPECT_EQ(said["ddnn.bundle"], manifest->sha256_hex());
+  EXPECT_EQ(said["ddnn.network"], "mnist_grid");
+  EXPECT_EQ(said["ddnn.tier"], root);
+  EXPECT_EQ(said["ddnn.node"], "0");
+  EXPECT_EQ(said["ddnn.children"], "0,1,2,3,4,5");
+  EXPECT_EQ(said["ddnn.features_join"], "CC 3x2");
+  EXPECT_EQ(said["ddnn.classes"], "0,1,2,3,4,5,6,7,8,9");
+  EXPECT_EQ(said["ddnn.exit"], bundle_.plan.exits().back().name);
+  EXPECT_EQ(said["ddnn.threshold"], "0.25");
+}
+
+TEST_F(ExportTest, AnExportIsReplacedAndTheSameAgain) {
+  ASSERT_EQ(Export("--bundle bundle --onnx onnx").code, 0);
+  const auto first = Files();
+  fs::rename(folder_ + "/onnx/device-0.onnx", folder_ + "/onnx/device-9.onnx");
+  const Ended again = Export("--bundle bundle --onnx onnx/");
+  ASSERT_EQ(again.code, 0) << again.out;
+  EXPECT_TRUE(Files() == first);
+  int left = 0;
+  for (const auto& entry : fs::directory_iterator(folder_)) left += entry.exists() ? 1 : 0;
+  EXPECT_EQ(left, 2) << "nothing but the bundle and the export";
+}
+
+TEST_F(ExportTest, LeavesAloneWhatItDidNotWrite) {
+  fs::create_directory(folder_ + "/onnx");
+  const auto refused = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(folder_ + "/onnx/" + name) << bytes;
+    const Ended ended = Export("--bundle bundle --onnx onnx");
+    EXPECT_EQ(ended.code, 1);
+    EXPECT_THAT(ended.out, AllOf(HasSubstr("onnx: holds " + name), HasSubstr("did not write")));
+    EXPECT_EQ(Contents(folder_ + "/onnx/" + name), bytes);
+    fs::remove(folder_ + "/onnx/" + name);
+  };
+  refused("notes.txt", "mine");
+  onnx::ModelProto other;
+  other.set_ir_version(7);
+  other.set_producer_name("pytorch");
+  refused("model.onnx", other.SerializeAsString());
+  fs::remove(folder_ + "/onnx");
+  std::ofstream(folder_ + "/onnx") << "mine";
+  EXPECT_THAT(Export("--bundle bundle --onnx onnx").out, HasSubstr("is there and no folder"));
+  EXPECT_EQ(Contents(folder_ + "/onnx"), "mine");
+}
+
+TEST_F(ExportTest, NamesWhatIsWrong) {
+  EXPECT_THAT(Export("--onnx onnx").out, HasSubstr("--bundle is missing"));
+  EXPECT_THAT(Export("--bundle bundle").out, HasSubstr("--onnx is missing"));
+  EXPECT_THAT(Export("--bundle nowhere --onnx onnx").out, HasSubstr("nowhere/bundle.textproto"));
+  EXPECT_THAT(Export("bundle").out, HasSubstr("what is \"bundle\""));
+  EXPECT_THAT(Export("--help").out, AllOf(HasSubstr("ddnn-export --bundle out/six --onnx"),
+                                          HasSubstr("metadata_props"), HasSubstr("joined_scores")));
+  std::string section = Contents(folder_ + "/bundle/sections/device-3.section");
+  section.back() = static_cast<char>(section.back() ^ 1);
+  std::ofstream(folder_ + "/bundle/sections/device-3.section", std::ios::binary) << section;
+  const Ended damaged = Export("--bundle bundle --onnx onnx");
+  EXPECT_EQ(damaged.code, 1);
+  EXPECT_THAT(damaged.out, HasSubstr("device-3.section"));
+  EXPECT_FALSE(fs::exists(folder_ + "/onnx"));
+}
+
+class PythonExample : public ExportTest {
+ protected:
+  PythonExample() {
+    const Ended made =
+        Shell(absl::StrCat("protoc --python_out=", folder_, " -I ", SourcePath("proto"), " ",
+                           SourcePath("proto/ddnn/v1/network.proto"), " ",
+                           SourcePath("proto/ddnn/v1/bundle.proto"), " 2>&1"));
+    EXPECT_EQ(made.code, 0) << made.out;
+  }
+  Ended Run() const {
+    // Debian's Python is the one that has Debian's modules.
+    return Shell(absl::StrCat("PYTHONPATH=", folder_, " PYTHONDONTWRITEBYTECODE=1 ",
+                              "/usr/bin/python3 ", SourcePath("tools/examples/load_bundle.py"), " ",
+                              folder_, "/bundle 2>&1"));
+  }
+};
+
+TEST_F(PythonExample, LoadsABundleAndReadsItsWeights) {
+  const Ended ended = Run();
+  ASSERT_EQ(ended.code, 0) << ended.out;
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("mnist_grid: 6 views, classes 0, 1, 2"),
+                               HasSubstr("up to an entropy of 0.250000")));
+  const v1::Section& section = bundle_.sections.at({0, 4});
+  ASSERT_TRUE(section.body(0).has_binary_conv());
+  const v1::SectionConv& conv = section.body(0).binary_conv();
+  const int count = conv.filters() * conv.kernel() * conv.kernel();
+  double sum = 0;
+  for (int i = 0; i < count; ++i) sum += BitAt(conv.weights(), i) ? 1 : -1;
+  char line[200];
+  snprintf(line, sizeof line, "device-4 looks with weights (%d, 1, %d, %d), sum %.4f\n",
+           conv.filters(), conv.kernel(), conv.kernel(), sum);
+  EXPECT_THAT(ended.out, HasSubstr(line));
+}
+
+TEST_F(PythonExample, NoticesADamagedSection) {
+  std::ofstream(folder_ + "/bundle/sections/device-2.section", std::ios::app) << "x";
+  const Ended ended = Run();
+  EXPECT_NE(ended.code, 0);
+  EXPECT_THAT(ended.out, HasSubstr("sections/device-2.section is damaged"));
+}
+
+TEST(PythonDocs, ShowTheTenLinesOfTheExample) {
+  const std::string example = Contents(SourcePath("tools/examples/load_bundle.py"));
+  const size_t begin = example.find("import hashlib"), end = example.find("\nimport numpy");
+  ASSERT_NE(begin, std::string::npos);
+  ASSERT_NE(end, std::string::npos);
+  const std::string lines = example.substr(begin, end - begin);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 10) << lines;
+  EXPECT_THAT(Contents(SourcePath("docs/python.md")), HasSubstr(lines));
+}
+
+}  // namespace
+}  // namespace ddnn
