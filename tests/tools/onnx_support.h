@@ -20,6 +20,9 @@ inline std::map<std::string, std::vector<float>> RunOpenCv(const onnx::ModelProt
                                                            int batch) {
   const std::string bytes = model.SerializeAsString();
   cv::dnn::Net net = cv::dnn::readNetFromONNX(bytes.data(), bytes.size());
+#if CV_VERSION_MAJOR > 4 || CV_VERSION_MINOR >= 7
+  net.enableWinograd(false);  // its sums are not exact where plain ones are
+#endif
   std::vector<int> sizes = {batch};
   for (const auto& dim : model.graph().input(0).type().tensor_type().shape().dim()) {
     if (dim.has_dim_value()) sizes.push_back(static_cast<int>(dim.dim_value()));
