@@ -84,6 +84,8 @@ TEST_F(ExportTest, WritesOneModelForEachNodeThatSaysWhatItIs) {
   EXPECT_EQ(said["ddnn.features_join"], "CC 3x2");
   EXPECT_EQ(said["ddnn.classes"], "0,1,2,3,4,5,6,7,8,9");
   EXPECT_EQ(said["ddnn.exit"], bundle_.plan.exits().back().name);
+  EXPECT_EQ(said["ddnn.criterion"], "ENTROPY");
+  EXPECT_EQ(said["ddnn.temperature"], "1");
   EXPECT_EQ(said["ddnn.threshold"], "0.25");
 }
 

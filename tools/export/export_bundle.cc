@@ -44,7 +44,11 @@ void AddMetadata(const Bundle& bundle, const v1::Section& section, OnnxGraph* gr
     const ExitPlan& exit = plan.exits()[tier.exit];
     graph->AddMetadata("ddnn.exit", exit.name);
     graph->AddMetadata("ddnn.exit_decided_by", plan.tiers()[exit.decided_tier].name);
-    graph->AddMetadata("ddnn.threshold", absl::StrCat(bundle.thresholds[tier.exit]));
+    const ExitThreshold& rule = bundle.thresholds[tier.exit];
+    graph->AddMetadata("ddnn.criterion", v1::Criterion_Name(rule.criterion));
+    graph->AddMetadata("ddnn.temperature", absl::StrCat(rule.temperature));
+    graph->AddMetadata("ddnn.threshold", absl::StrCat(rule.entropy));
+    graph->AddMetadata("ddnn.threshold_missing", absl::StrJoin(rule.missing, ","));
   }
 }
 
