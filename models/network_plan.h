@@ -66,6 +66,7 @@ struct ExitPlan {
   v1::Aggregator scores = v1::AGGREGATOR_UNSPECIFIED;  ///< if decided_tier != tier
   float weight = 1;
   float each_weight = 1;
+  v1::ScoreCode score_code;  ///< bits 0: float32
 };
 
 struct TierPlan {

@@ -196,9 +196,14 @@ absl::Status PlanBuilder::AddExit(int t) {
   exit.decided_tier = nodes == 1 ? t : t + 1;
   exit.weight = tier.exit().has_weight() ? tier.exit().weight() : 1;
   exit.each_weight = tier.exit().has_each_weight() ? tier.exit().each_weight() : 1;
+  exit.score_code = tier.exit().score_code();
   exit.scores = tier.exit().scores();
   if (nodes == 1 && exit.scores != v1::AGGREGATOR_UNSPECIFIED) {
     return Invalid(tier.name(), ".", exit.name, ": scores joins several nodes, the tier has one");
+  }
+  if (nodes == 1 && tier.exit().has_score_code()) {
+    return Invalid(tier.name(), ".", exit.name,
+                   ": score_code is for scores that several nodes send, the tier has one");
   }
   if (nodes > 1) {
     absl::Status status = CheckExitParent(t);

@@ -83,6 +83,13 @@ absl::Status CheckExit(const std::string& tier, const v1::Exit& exit, std::set<s
       return Invalid(tier, ".exit has weight ", weight, ", expected 0 to 1e6");
     }
   }
+  const v1::ScoreCode& code = exit.score_code();
+  if (exit.has_score_code() && (code.bits() < 2 || code.bits() > 8)) {
+    return Invalid(tier, ".exit.score_code has bits ", code.bits(), ", expected 2 to 8");
+  }
+  if (exit.has_score_code() && !(code.range() >= 1e-6f && code.range() <= 1e6f)) {
+    return Invalid(tier, ".exit.score_code has range ", code.range(), ", expected 1e-6 to 1e6");
+  }
   return absl::OkStatus();
 }
 

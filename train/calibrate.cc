@@ -177,7 +177,8 @@ Parts Cut(const ExitRecords& records, absl::Span<const ExitRecords> hidden, uint
   std::sort(order.begin(), order.begin() + searched);
   std::sort(order.begin() + searched, order.end());
   const absl::Span<const int64_t> all(order);
-  Parts parts{Subset(records, all.subspan(0, searched)), Subset(records, all.subspan(searched)), {}};
+  Parts parts{
+      Subset(records, all.subspan(0, searched)), Subset(records, all.subspan(searched)), {}};
   const absl::flat_hash_set<int64_t> known(parts.search.index.begin(), parts.search.index.end());
   for (const ExitRecords& without : hidden) {
     std::vector<int64_t> rows;

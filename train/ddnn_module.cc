@@ -170,7 +170,8 @@ DdnnModule::TierBatch DdnnModule::RunTier(int t, const TierBatch& below,
   }
   if (tier.exit >= 0) {
     ExitBatch& exit = (*exits)[tier.exit];
-    exit.node_scores = all_scores.defined() ? all_scores : at::stack(scores, 1);
+    exit.node_scores = RoundScoresSte(plan_.exits()[tier.exit].score_code,
+                                      all_scores.defined() ? all_scores : at::stack(scores, 1));
     exit.node_mask = out.mask;
     DecideExit(tier.exit, &exit);
   }

@@ -66,9 +66,11 @@ float Highest(const ExitRecords& records, const std::vector<int64_t>& reached, s
 
 }  // namespace
 
-absl::StatusOr<std::vector<ExitRecords>> RecordWithViewsHidden(
-    const Bundle& bundle, EngineFactory factory, const SampleStore& samples, uint64_t seed,
-    int threads, const std::atomic<bool>* stop) {
+absl::StatusOr<std::vector<ExitRecords>> RecordWithViewsHidden(const Bundle& bundle,
+                                                               EngineFactory factory,
+                                                               const SampleStore& samples,
+                                                               uint64_t seed, int threads,
+                                                               const std::atomic<bool>* stop) {
   const int views = bundle.plan.views();
   const int64_t step = std::max<int64_t>(1, (samples.size() + kMostSamples - 1) / kMostSamples);
   std::vector<ExitRecords> hidden;

@@ -189,4 +189,17 @@ at::Tensor JoinFeatureBatch(const v1::Aggregation& how, int children, const at::
   return maps.sum(1) / CountPresent(mask).view({batch, 1, 1, 1});
 }
 
+at::Tensor RoundScoresSte(const v1::ScoreCode& code, const at::Tensor& scores) {
+  if (code.bits() == 0) return scores;
+  const float range = code.range();
+  const float step = 2 * range / static_cast<float>((1 << code.bits()) - 2);
+  const at::Tensor clipped = scores.clamp(-range, range);
+  at::Tensor lost;
+  {
+    at::NoGradGuard no_grad;
+    lost = ((clipped + range) / step).round() * step - range - clipped;
+  }
+  return clipped + lost;
+}
+
 }  // namespace ddnn::train

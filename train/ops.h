@@ -44,6 +44,10 @@ at::Tensor JoinFeatureBatch(const v1::Aggregation& how, int children, const at::
 /// [B, G] -> [B, G*C, 1, 1], each entry repeated C times.
 at::Tensor SpreadMask(const at::Tensor& mask, int64_t channels);
 
+/// What RoundScores leaves of scores, with the gradient passed where a score is within the code's
+/// range and 0 elsewhere.
+at::Tensor RoundScoresSte(const v1::ScoreCode& code, const at::Tensor& scores);
+
 }  // namespace ddnn::train
 
 #endif  // DDNN_TRAIN_OPS_H_

@@ -142,7 +142,8 @@ absl::Status ReadManifest(const std::string& path, Bundle* bundle) {
   if (!plan.ok()) return Named(path, plan.status());
   bundle->plan = *std::move(plan);
   bundle->sha256 = Sha256(*text);
-  absl::StatusOr<std::vector<ExitThreshold>> thresholds = ReadThresholds(bundle->plan, bundle->manifest);
+  absl::StatusOr<std::vector<ExitThreshold>> thresholds =
+      ReadThresholds(bundle->plan, bundle->manifest);
   if (!thresholds.ok()) return Named(path, thresholds.status());
   bundle->thresholds = *std::move(thresholds);
   return absl::OkStatus();
@@ -221,8 +222,8 @@ absl::Status CheckThreshold(const v1::ExitThreshold& found, int views) {
                    ", expected ENTROPY, LARGEST_PROBABILITY or MARGIN");
   }
   // 0 is what a bundle without temperatures has.
-  if (found.temperature() != 0 && !(found.temperature() >= kMinTemperature &&
-                                    found.temperature() <= kMaxTemperature)) {
+  if (found.temperature() != 0 &&
+      !(found.temperature() >= kMinTemperature && found.temperature() <= kMaxTemperature)) {
     return invalid("temperature is ", found.temperature(), ", expected ", kMinTemperature, " to ",
                    kMaxTemperature);
   }

@@ -106,16 +106,4 @@ absl::Status UnpackFeatures(const ValueType& type, const v1::Input& input, absl:
   return absl::OkStatus();
 }
 
-std::string PackScores(absl::Span<const float> scores) { return PackFloats(scores); }
-
-absl::Status UnpackScores(absl::string_view packed, int classes, std::vector<float>* scores) {
-  if (classes < 0 || packed.size() != 4 * static_cast<size_t>(classes)) {
-    return absl::InvalidArgumentError(absl::StrCat("scores of ", packed.size(), " bytes, expected ",
-                                                   4 * int64_t{classes}, " for ", classes,
-                                                   " classes"));
-  }
-  *scores = FloatsOf(packed);
-  return absl::OkStatus();
-}
-
 }  // namespace ddnn

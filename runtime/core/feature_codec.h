@@ -32,12 +32,6 @@ std::string PackFeatures(const ValueType& type, const v1::Input& input,
 absl::Status UnpackFeatures(const ValueType& type, const v1::Input& input, absl::string_view packed,
                             absl::Span<float> values);
 
-/// Scores as float32 little endian, [C].
-std::string PackScores(absl::Span<const float> scores);
-/// INVALID_ARGUMENT when the size is not 4 * classes. Values that are not finite pass: such an exit
-/// never takes.
-absl::Status UnpackScores(absl::string_view packed, int classes, std::vector<float>* scores);
-
 /// Weights bits as in the section file: bit i of the stream, 1 is +1.
 inline bool BitAt(absl::string_view bits, size_t i) {
   return (static_cast<unsigned char>(bits[i / 8]) >> (i % 8)) & 1;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "runtime/core/bundle.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/core/score_codec.h"
 #include "runtime/net/status.h"
 
 namespace ddnn {
@@ -127,7 +128,9 @@ absl::Status CheckUpSample(const NetworkPlan& plan, int tier, int index, v1::UpS
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": scores, but the parent decides no exit over them"));
   }
-  const size_t score_bytes = 4 * static_cast<size_t>(plan.classes());
+  const size_t score_bytes =
+      scores ? PackedScoresSize(plan.exits()[plan.tiers()[tier].exit].score_code, plan.classes())
+             : 0;
   if (scores && sample->scores().size() != score_bytes) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": scores have ", sample->scores().size(),
                                                    " bytes, expected ", score_bytes));

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/core/score_codec.h"
 
 namespace ddnn {
 namespace {
@@ -50,7 +51,8 @@ absl::Status ChildMessages::CheckPresence(int child, uint64_t* presence) const {
 
 absl::Status ChildMessages::CheckScores(int child, const std::string& packed,
                                         std::vector<float>* scores) const {
-  const absl::Status ok = UnpackScores(packed, plan_.classes(), scores);
+  const ExitPlan& exit = plan_.exits()[plan_.tiers()[tier_].children_exit];
+  const absl::Status ok = UnpackScores(packed, plan_.classes(), scores, exit.score_code);
   if (ok.ok()) return ok;
   return absl::InvalidArgumentError(
       absl::StrCat("scores of ", Name(child), ": ", std::string(ok.message())));

@@ -4,6 +4,7 @@
 #include "runtime/core/aggregate.h"
 #include "runtime/core/exit_criterion.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/core/score_codec.h"
 #include "runtime/node/node_impl.h"
 #include "runtime/node/section_io.h"
 
@@ -123,6 +124,7 @@ void Node::Impl::SectionReady(Sample* sample, SectionOutput output, absl::Time n
                                             " scores, expected ", plan_.classes());
       return Fail(sample, absl::InternalError(what), now, actions);
     }
+    RoundScores(plan_.exits()[exit_].score_code, &output.scores);
     Answer answer = MakeAnswer(exit_, output.scores, sample->presence);
     const bool sure = IsSure(answer);
     answer.hard = root_ && !sure;
@@ -146,7 +148,7 @@ void Node::Impl::TellParent(Sample* sample, SectionOutput output, absl::Time now
   kept.pixels = std::move(sample->pixels);
   size_t bytes = 0;
   if (sends_scores_) {
-    std::string scores = PackScores(output.scores);
+    std::string scores = PackScores(output.scores, plan_.exits()[exit_].score_code);
     bytes = scores.size();
     kept.features = std::move(output.features);
     actions->emplace_back(SendScores{sample->key, std::move(scores), sample->presence, time_left});
@@ -209,8 +211,8 @@ Answer Node::Impl::MakeAnswer(int exit, std::vector<float> scores, uint64_t pres
 }
 
 bool Node::Impl::IsSure(const Answer& answer) const {
-  return Exits(answer.entropy, options_.thresholds[answer.exit].At(
-                                   ViewsMissing(plan_.views(), answer.presence)));
+  return Exits(answer.entropy,
+               options_.thresholds[answer.exit].At(ViewsMissing(plan_.views(), answer.presence)));
 }
 
 // What the parent is told. An eighth is kept back for the way down, so that a degraded answer from

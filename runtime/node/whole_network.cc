@@ -8,6 +8,7 @@
 #include "runtime/core/aggregate.h"
 #include "runtime/core/exit_criterion.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/core/score_codec.h"
 #include "runtime/node/section_io.h"
 
 namespace ddnn {
@@ -94,6 +95,8 @@ absl::StatusOr<NodeOutputs> RunNode(const NetworkPlan& plan, int tier, int index
   for (size_t i = 0; i < present.size(); ++i) {
     if (!hands_on) outputs.features[present[i]] = std::move((*ran)[i].features);
     outputs.scores[present[i]] = std::move((*ran)[i].scores);
+    const int exit = plan.tiers()[tier].exit;
+    if (exit >= 0) RoundScores(plan.exits()[exit].score_code, &outputs.scores[present[i]]);
   }
   return outputs;
 }
@@ -196,10 +199,11 @@ Answer Decide(const NetworkPlan& plan, absl::Span<const ExitThreshold> threshold
 
 double DevicePayloadBytes(const NetworkPlan& plan, int exit) {
   if (plan.root_tier() == 0) return 0;
-  const double scores = sizeof(float) * static_cast<double>(plan.classes());
   const double features = static_cast<double>(PackedSize(plan.node(0, 0).features));
   const int own = plan.tiers()[0].exit;
   if (own < 0) return features;
+  const auto scores =
+      static_cast<double>(PackedScoresSize(plan.exits()[own].score_code, plan.classes()));
   const bool escalated = exit > own;
   if (plan.exits()[own].decided_tier == 0) return escalated ? features : 0;
   return scores + (escalated ? features : 0);

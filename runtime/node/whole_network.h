@@ -56,7 +56,8 @@ Answer Decide(const NetworkPlan& plan, absl::Span<const ExitThreshold> threshold
               const WholeOutput& output, uint64_t presence);
 
 /// Payload bytes that one view sends for a sample by the paper's formula, 4 |C| + [escalated] f o /
-/// 8, generalised to any tree: what the device tier sends when the sample stops at `exit`.
+/// 8, generalised to any tree (and scores of fewer bits): what the device tier sends when the
+/// sample stops at `exit`.
 double DevicePayloadBytes(const NetworkPlan& plan, int exit);
 
 }  // namespace ddnn

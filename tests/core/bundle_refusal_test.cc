@@ -169,7 +169,8 @@ TEST_F(BundleRefusal, OfThresholdsThatDoNotFit) {
   };
   expect([](auto* m) { m->clear_threshold(); }, "0 thresholds, expected 2");
   expect([](auto* m) { m->mutable_threshold(0)->set_entropy(-0.1f); }, "exit edge: is -0.1");
-  expect([](auto* m) { m->mutable_threshold(1)->set_entropy(std::nanf("")); }, "exit cloud: is nan");
+  expect([](auto* m) { m->mutable_threshold(1)->set_entropy(std::nanf("")); },
+         "exit cloud: is nan");
   expect([](auto* m) { m->mutable_threshold(0)->add_missing(1.5f); }, "missing is 1.5");
   expect([](auto* m) { m->mutable_threshold(0)->add_missing(std::nanf("")); }, "missing is nan");
   expect(

@@ -139,26 +139,5 @@ TEST(FeatureCodec, PixelsOutsideTheRangeAreCut) {
             std::string("\0\xff\0\xff", 4));
 }
 
-TEST(ScoreCodec, IsLittleEndianFloats) {
-  EXPECT_EQ(PackScores({1.0f, -2.0f}), std::string("\0\0\x80\x3f\0\0\0\xc0", 8));
-}
-
-TEST(ScoreCodec, ComesBackEvenWhereItIsNotFinite) {
-  const float inf = std::numeric_limits<float>::infinity();
-  std::vector<float> scores;
-  ASSERT_TRUE(UnpackScores(PackScores({1.5f, -inf, 0.0f}), 3, &scores).ok());
-  EXPECT_THAT(scores, testing::ElementsAre(1.5f, -inf, 0.0f));
-}
-
-TEST(ScoreCodec, RefusesAnyOtherSize) {
-  std::vector<float> scores;
-  for (size_t size : {0, 4, 11, 13, 16}) {
-    const absl::Status status = UnpackScores(std::string(size, 'x'), 3, &scores);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(std::string(status.message()), HasSubstr("12"));
-  }
-  EXPECT_FALSE(UnpackScores("", -1, &scores).ok());
-}
-
 }  // namespace
 }  // namespace ddnn

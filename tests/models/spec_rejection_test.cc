@@ -42,6 +42,25 @@ TEST_P(SpecRejection, NamesThePlaceAndWhatWasFound) {
 
 std::vector<Rejection> Names() {
   return {
+      {"OneBitScores",
+       [](Spec* s) {
+         s->mutable_tier(s->tier_size() - 1)->mutable_exit()->mutable_score_code()->set_bits(1);
+         s->mutable_tier(s->tier_size() - 1)->mutable_exit()->mutable_score_code()->set_range(1);
+       },
+       {"score_code has bits 1", "2 to 8"}},
+      {"ScoresWithoutRange",
+       [](Spec* s) {
+         s->mutable_tier(s->tier_size() - 1)->mutable_exit()->mutable_score_code()->set_bits(8);
+       },
+       {"score_code has range 0", "1e-6 to 1e6"}},
+      {"ScoreCodeOfOneNode",
+       [](Spec* s) {
+         v1::ScoreCode* code =
+             s->mutable_tier(s->tier_size() - 1)->mutable_exit()->mutable_score_code();
+         code->set_bits(8);
+         code->set_range(1);
+       },
+       {"score_code", "the tier has one"}},
       {"NoName", [](Spec* s) { s->clear_name(); }, {"name is \"\""}},
       {"PathAsName", [](Spec* s) { s->set_name("../x"); }, {"name is", "../x"}},
       {"LongName", [](Spec* s) { s->set_name(std::string(1 << 20, 'x')); }, {"name is"}},

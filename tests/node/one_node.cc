@@ -2,6 +2,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/core/score_codec.h"
 #include "tests/node/networks.h"
 
 namespace ddnn {

@@ -183,6 +183,11 @@ void WriteExit(int t, int nodes, const ValueType& input, int classes,
   if (nodes > 1) {
     const int kinds = options.binary_only ? 2 : 3;
     tier->mutable_exit()->set_scores(static_cast<v1::Aggregator>(RandomInt(1, kinds, random)));
+    if (RandomInt(0, 1, random) == 1) {
+      v1::ScoreCode* code = tier->mutable_exit()->mutable_score_code();
+      code->set_bits(RandomInt(2, 8, random));
+      code->set_range(RandomFloat(1, 100, random));
+    }
   }
   LayerWriter(tier->mutable_exit()->mutable_layer(), input, options, random).WriteHead(classes);
 }

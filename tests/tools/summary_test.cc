@@ -132,7 +132,8 @@ TEST(EffectiveThresholds, TakesTheOneOfTheNodesThatDecide) {
   (*topology.mutable_edge()->mutable_threshold())["local"] = 0.1f;
   (*topology.mutable_device()->mutable_threshold())["local"] = 0.9f;  // devices do not decide it
   (*topology.mutable_cloud()->mutable_threshold())["cloud"] = 0.2f;
-  EXPECT_EQ(EffectiveThresholds(SmallBundle(), topology), (std::vector<ExitThreshold>{0.1f, 0.6f, 0.2f}));
+  EXPECT_EQ(EffectiveThresholds(SmallBundle(), topology),
+            (std::vector<ExitThreshold>{0.1f, 0.6f, 0.2f}));
 }
 
 class DifferenceTest : public testing::Test {

@@ -24,7 +24,8 @@ ExitRecords TwoExits(const std::vector<float>& entropy, const std::vector<bool>&
 }
 
 TEST(FitMissing, LowersAThresholdUntilItsAnswersAreAsOftenRight) {
-  const ExitRecords records = TwoExits({0.1f, 0.2f, 0.3f, 0.4f, 0.9f}, {true, true, true, false, 0});
+  const ExitRecords records =
+      TwoExits({0.1f, 0.2f, 0.3f, 0.4f, 0.9f}, {true, true, true, false, 0});
   const std::vector<ExitRecords> hidden = {
       TwoExits({0.1f, 0.2f, 0.3f, 0.4f, 0.45f}, {true, true, true, false, false}, 1),
       TwoExits({0.1f, 0.2f}, {false, true}, 2)};
@@ -80,7 +81,8 @@ TEST(FitMissing, KeepsExitsFromOverConfidenceOnRandomRecords) {
                                              RandomFloat(0.1f, 0.9f, &random), 1.0f};
     const std::vector<ExitThreshold> whole = thresholds;
     FitMissing(records, hidden, &thresholds);
-    const auto error = [](const ExitRecords& of, const std::vector<ExitThreshold>& by, size_t exit) {
+    const auto error = [](const ExitRecords& of, const std::vector<ExitThreshold>& by,
+                          size_t exit) {
       double stopped = 0, wrong = 0;
       for (int64_t i = 0; i < of.samples; ++i) {
         if (ExitOf(of, by, i) != exit) continue;

@@ -8,6 +8,7 @@
 
 #include "runtime/core/aggregate.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/core/score_codec.h"
 #include "tests/train/toy_dataset.h"
 
 namespace ddnn::train {
@@ -235,6 +236,24 @@ TEST_P(JoinTest, HidesNoScoreThatIsNoNumber) {
 
 INSTANTIATE_TEST_SUITE_P(All, JoinTest, ::testing::Values(v1::MP, v1::AP, v1::CC),
                          [](const auto& info) { return v1::Aggregator_Name(info.param); });
+
+TEST(RoundScoresSte, LeavesWhatTravelsAndPassesTheGradientWithinTheRange) {
+  v1::ScoreCode code;
+  code.set_bits(5);
+  code.set_range(3);
+  const at::Tensor scores = (at::rand({40, 10}) * 10 - 5).requires_grad_();
+  const at::Tensor rounded = RoundScoresSte(code, scores);
+  const at::Tensor plain = scores.detach().contiguous();
+  std::vector<float> expected(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
+  RoundScores(code, &expected);
+  for (int64_t i = 0; i < plain.numel(); ++i) {
+    EXPECT_NEAR(rounded.view(-1)[i].item<float>(), expected[i], 1e-5);
+  }
+  rounded.sum().backward();
+  EXPECT_TRUE(at::equal(scores.grad(), (scores.detach().abs() <= 3).to(at::kFloat)));
+  const at::Tensor untouched = RoundScoresSte({}, scores);
+  EXPECT_TRUE(untouched.is_same(scores));
+}
 
 }  // namespace
 }  // namespace ddnn::train

@@ -41,7 +41,8 @@ TEST(FitTemperature, FindsTheOneThatLabelsWereDrawnWith) {
 TEST(FitTemperature, IsAtTheLowestLoss) {
   Random random(4);
   const ExitRecords records = Drawn(1.7, 300, 10, &random);
-  const double fitted = FitTemperature(records, 0), loss = NegativeLogLikelihood(records, 0, fitted);
+  const double fitted = FitTemperature(records, 0),
+               loss = NegativeLogLikelihood(records, 0, fitted);
   for (double factor : {0.9, 0.99, 1.01, 1.1}) {
     EXPECT_GT(NegativeLogLikelihood(records, 0, fitted * factor), loss) << factor;
   }
