@@ -49,7 +49,7 @@ if $retrain || [ ! -f "$bundle/bundle.textproto" ] || [ "$(cat out/bundles/six_c
   build/bin/ddnn-train --network "$network" --data "$data" --out "$bundle" "${go_on[@]}"
   echo "$stamp" >out/bundles/six_cameras.stamp
 else
-  step "Reusing the bundle in $bundle (--retrain makes a new one)"
+  step "Reusing the bundle in $bundle, described by its report.html (--retrain makes a new one)"
 fi
 
 step "Running one cloud, one edge and six devices over $samples samples"

@@ -121,7 +121,8 @@ class Page {
                    absl::StrFormat("%.1f points", 100 * data_.reliability[e].ece)});
     }
     return Card("Exits", html + "</table></div>",
-                "A sample stops at the first exit whose normalised entropy is at or below its "
+                "A sample stops at the first exit whose entropy (or what else its criterion says) "
+                "is at or below its "
                 "threshold. Confidence less accuracy: above 0 it is too sure of itself.");
   }
 
@@ -133,7 +134,8 @@ class Page {
   std::string Confusion() const {
     if (plan_.classes() > kMostMatrixClasses) return Mistakes();
     std::string html =
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><thead><tr><th>is ↓ answered →</th>";
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><thead><tr><th>is ↓ answered "
+        "→</th>";
     for (int c = 0; c < plan_.classes(); ++c) {
       absl::StrAppend(&html, "<th class=\"up\"><span>", Class(c), "</span></th>");
     }
@@ -166,8 +168,8 @@ class Page {
     std::stable_sort(mistakes.begin(), mistakes.end(),
                      [](const auto& a, const auto& b) { return a.second > b.second; });
     mistakes.resize(std::min(mistakes.size(), kMostMistakes));
-    std::string html =
-        "<div class=\"scroll\" tabindex=\"0\"><table>" + Row({"is", "answered", "times", "of its samples"}, "th");
+    std::string html = "<div class=\"scroll\" tabindex=\"0\"><table>" +
+                       Row({"is", "answered", "times", "of its samples"}, "th");
     for (const auto& [pair, times] : mistakes) {
       const auto all = static_cast<double>(data_.classes[pair.first].samples);
       html += Row({Class(pair.first), Class(pair.second), absl::StrCat(times),

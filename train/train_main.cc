@@ -199,8 +199,9 @@ absl::StatusOr<int> Main() {
     absl::PrintF("ended early: no better for %d epochs (training.patience)\n",
                  plan->spec().training().patience());
   }
-  absl::PrintF("\n%s\nepoch %d of %d is in %s\n", ToText(*plan, result->summary),
-               result->trained.best_epoch, result->trained.epochs, out);
+  absl::PrintF("\n%s\nepoch %d of %d is in %s; %s/report.html says whether to deploy it\n",
+               ToText(*plan, result->summary), result->trained.best_epoch, result->trained.epochs,
+               out, out);
   return 0;
 }
 

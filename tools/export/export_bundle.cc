@@ -44,6 +44,10 @@ void AddMetadata(const Bundle& bundle, const v1::Section& section, OnnxGraph* gr
     const ExitPlan& exit = plan.exits()[tier.exit];
     graph->AddMetadata("ddnn.exit", exit.name);
     graph->AddMetadata("ddnn.exit_decided_by", plan.tiers()[exit.decided_tier].name);
+    if (exit.score_code.bits() > 0) {
+      graph->AddMetadata("ddnn.score_code", absl::StrCat(exit.score_code.bits(), " bits, range ",
+                                                         exit.score_code.range()));
+    }
     const ExitThreshold& rule = bundle.thresholds[tier.exit];
     graph->AddMetadata("ddnn.criterion", v1::Criterion_Name(rule.criterion));
     graph->AddMetadata("ddnn.temperature", absl::StrCat(rule.temperature));
