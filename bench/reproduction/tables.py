@@ -110,6 +110,20 @@ def cifar(lab, data):
     return rows
 
 
+def floats(lab):
+    folder = lab.root / "bench/reproduction/networks"
+    rows = []
+    for label, name, text in (("six_cameras", "six", lab.network("six_cameras")),
+                              ("raw views, float", "six-raw", (folder / "six_raw.textproto").read_text()),
+                              ("float devices", "six-float", (folder / "six_float.textproto").read_text())):
+        for seed in lab.seeds:
+            report = lab.report(lab.train(name, text, SIX, seed))
+            rows.append({"network": label, "seed": seed, "cloud exit": report["accuracy_if_all_stop"]["cloud"],
+                         "overall": report["accuracy"]["overall"],
+                         "bytes": report["payload_bytes_per_view_sample"]})
+    return rows
+
+
 ALL = {
     1: Table("The nine pairs of aggregators",
              "`six_cameras`; local: how the devices' scores are joined, cloud: how their features are.",
@@ -142,4 +156,8 @@ ALL = {
     7: Table("CIFAR-10 through device, edge and cloud",
              "`cifar10`, figure 2 (d).",
              ["exit"], {"takes": PERCENT, "if all stopped there": PERCENT, "overall": PERCENT, "bytes": ONE}, cifar),
+    8: Table("What binary devices and few bytes cost",
+             "`six_cameras` against float networks of the same cloud size without early exits, same data and epochs: one "
+             "that gets the raw views, and one whose devices are float too (whose features no device would send).",
+             ["network"], {"cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, floats),
 }
