@@ -36,9 +36,19 @@ uint64_t HideViews(uint64_t seed, int epoch, int64_t sample, uint64_t presence,
   return kept == 0 ? presence : kept;
 }
 
-void SeedStep(uint64_t seed, int64_t step) {
-  at::manual_seed(
-      CounterRng({seed, static_cast<uint64_t>(Draw::kStep)}).Word(static_cast<uint64_t>(step)));
+void SeedStep(uint64_t seed, int64_t step, int rank) {
+  const uint64_t word =
+      CounterRng({seed, static_cast<uint64_t>(Draw::kStep)}).Word(static_cast<uint64_t>(step));
+  at::manual_seed(rank == 0 ? word : CounterRng({word}).Word(static_cast<uint64_t>(rank)));
+}
+
+Batch NoSample(int views, const Shape& view, int classes) {
+  Batch batch;
+  batch.pixels = at::zeros({1, views, view.channels, view.height, view.width}, at::kByte);
+  batch.presence = at::zeros({1, views}, at::kBool);
+  batch.labels = at::full({1}, classes, at::kLong);
+  batch.view_labels = at::full({1, views}, classes, at::kLong);
+  return batch;
 }
 
 Batch Gather(const SampleStore& store, const Shape& view, absl::Span<const int64_t> indices,

@@ -8,6 +8,7 @@
 
 #include "models/network_plan.h"
 #include "train/ddnn_module.h"
+#include "train/ranks.h"
 
 namespace ddnn::train {
 
@@ -28,10 +29,11 @@ struct BatchLoss {
 };
 
 /// \param labels, view_labels, class_weights  as JointLoss takes them
+/// \param ranks  the loss, and counts, are those of the joint batch; gradients this rank's part
 /// Sums are taken in one order, in double.
 BatchLoss LossOfBatch(const NetworkPlan& plan, const std::vector<ExitBatch>& exits,
                       const at::Tensor& labels, const at::Tensor& view_labels,
-                      const at::Tensor& class_weights = {});
+                      const at::Tensor& class_weights = {}, Ranks* ranks = nullptr);
 
 /// What JointLoss(...).backward() does.
 void Backward(const std::vector<ExitBatch>& exits, const BatchLoss& loss);

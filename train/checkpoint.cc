@@ -78,20 +78,26 @@ absl::StatusOr<v1::Checkpoint> LoadCheckpoint(const std::string& path, size_t ma
   return checkpoint;
 }
 
-absl::Status CheckSameRun(const std::string& path, const v1::TrainingRun& found,
-                          const v1::TrainingRun& expected) {
+std::string DifferencesOf(const v1::TrainingRun& there, const v1::TrainingRun& here) {
   google::protobuf::util::MessageDifferencer differencer;
   std::string report;
   differencer.ReportDifferencesToString(&report);
-  if (differencer.Compare(found, expected)) return absl::OkStatus();
+  if (differencer.Compare(there, here)) return "";
   std::vector<std::string> lines = absl::StrSplit(report, '\n', absl::SkipEmpty());
   if (lines.size() > kMaxDifferences) {
     const size_t more = lines.size() - kMaxDifferences;
     lines.resize(kMaxDifferences);
     lines.push_back(absl::StrCat("and ", more, " more"));
   }
+  return absl::StrJoin(lines, "; ");
+}
+
+absl::Status CheckSameRun(const std::string& path, const v1::TrainingRun& found,
+                          const v1::TrainingRun& expected) {
+  const std::string differences = DifferencesOf(found, expected);
+  if (differences.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat(path, " is from another run, with (there -> here) ", absl::StrJoin(lines, "; "),
+      absl::StrCat(path, " is from another run, with (there -> here) ", differences,
                    ". Resume with what it was started with, or start again with --restart"));
 }
 

@@ -20,6 +20,9 @@ absl::Status SaveCheckpoint(const std::string& path, const v1::Checkpoint& check
 /// differs from what was written, found before anything in the file is believed.
 absl::StatusOr<v1::Checkpoint> LoadCheckpoint(const std::string& path, size_t max_bytes);
 
+/// Every difference between two runs, as "field: there -> here; ..."; empty: there is none.
+std::string DifferencesOf(const v1::TrainingRun& there, const v1::TrainingRun& here);
+
 /// FAILED_PRECONDITION names every difference between the run of a checkpoint and this one.
 absl::Status CheckSameRun(const std::string& path, const v1::TrainingRun& found,
                           const v1::TrainingRun& expected);

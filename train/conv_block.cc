@@ -105,7 +105,8 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
         }
       }
     });
-    const Statistics batch = JoinMoments(g, mask, sums);
+    Statistics batch = JoinMoments(g, mask, sums);
+    JoinStatistics(shape.ranks, &batch.count, &batch.mean, &batch.squares);
     UpdateRunning(shape, batch, mean.data_ptr<float>(), variance.data_ptr<float>());
     const at::Tensor centres = at::empty_like(gamma), inverse = at::empty_like(gamma);
     for (int64_t c = 0; c < channels; ++c) {
@@ -158,20 +159,23 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
       float factor, offset, slope;
     };
     std::vector<Slope> slopes(channels);
+    std::vector<double> joint(3 * channels, 0.0);
     for (int64_t c = 0; c < channels; ++c) {
-      double total = 0, moment = 0, count = 0;
+      double &total = joint[3 * c], &moment = joint[3 * c + 1], &count = joint[3 * c + 2];
       for (int64_t b = 0; b < g.batch; ++b) {
         if (!Present(mask, g, b, c / g.s.filters)) continue;
         total += sums.first[b * channels + c];
         moment += sums.second[b * channels + c];
         count += static_cast<double>(g.out_area);
       }
-      count = std::max(count, 1.0);
-      const double inv = inverse.data_ptr<float>()[c];
       dbeta.data_ptr<float>()[c] = static_cast<float>(total);
-      dgamma.data_ptr<float>()[c] = static_cast<float>(moment * inv);
-      slopes[c] = {norms[c].scale, static_cast<float>(total / count),
-                   static_cast<float>(moment * inv * inv / count)};
+      dgamma.data_ptr<float>()[c] = static_cast<float>(moment * inverse.data_ptr<float>()[c]);
+    }
+    if (g.s.ranks != nullptr) g.s.ranks->Sum(absl::MakeSpan(joint));
+    for (int64_t c = 0; c < channels; ++c) {
+      const double count = std::max(joint[3 * c + 2], 1.0), inv = inverse.data_ptr<float>()[c];
+      slopes[c] = {norms[c].scale, static_cast<float>(joint[3 * c] / count),
+                   static_cast<float>(joint[3 * c + 1] * inv * inv / count)};
     }
 
     const bool needs_dx = x.scalar_type() == at::kFloat && context->needs_input_grad(0);
@@ -229,10 +233,16 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
   }
 
   static void Remember(const ConvBlockShape& s, AutogradContext* context) {
-    context->saved_data["sizes"] =
-        std::vector<int64_t>{s.groups,      s.channels,     s.filters,
-                             s.kernel,      s.padding,      s.pool_kernel,
-                             s.pool_stride, s.pool_padding, static_cast<int64_t>(s.activation)};
+    context->saved_data["sizes"] = std::vector<int64_t>{s.groups,
+                                                        s.channels,
+                                                        s.filters,
+                                                        s.kernel,
+                                                        s.padding,
+                                                        s.pool_kernel,
+                                                        s.pool_stride,
+                                                        s.pool_padding,
+                                                        static_cast<int64_t>(s.activation),
+                                                        reinterpret_cast<int64_t>(s.ranks)};
     context->saved_data["pixels"] = std::vector<double>{s.offset, s.scale};
   }
 
@@ -242,6 +252,7 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
     ConvBlockShape s{sizes[0], sizes[1], sizes[2], sizes[3],
                      sizes[4], sizes[5], sizes[6], sizes[7]};
     s.activation = static_cast<Activation>(sizes[8]);
+    s.ranks = reinterpret_cast<Ranks*>(sizes[9]);
     s.offset = pixels[0];
     s.scale = pixels[1];
     return s;

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "train/plane_kernels.h"
+#include "train/ranks.h"
 
 namespace ddnn::train {
 
@@ -15,6 +16,7 @@ struct ConvBlockShape {
   Activation activation = Activation::kSign;
   double momentum = 0.1, epsilon = 1e-5;
   double offset = 0, scale = 1;  ///< x = (pixel - offset) * scale, where pixels come in
+  Ranks* ranks = nullptr;        ///< the batch norm's statistics are those of the joint batch
 };
 
 /// Whether ConvBlock computes this for inputs of height x width.
@@ -29,7 +31,8 @@ bool FitsConvBlock(const ConvBlockShape& shape, int64_t height, int64_t width);
 /// \param weight  [G*F, C, K, K] before its sign is taken
 /// \param gamma, beta, mean, variance   [G*F]; the last two are updated in place
 /// \return        [B, G*F, H', W'], contiguous; zero where a node is absent
-/// The same result whatever the number of threads.
+/// The same result whatever the number of threads. With shape.ranks the gradients of the parameters
+/// are this rank's part.
 at::Tensor ConvBlock(const ConvBlockShape& shape, const at::Tensor& x, const at::Tensor& mask,
                      const at::Tensor& weight, const at::Tensor& gamma, const at::Tensor& beta,
                      const at::Tensor& mean, const at::Tensor& variance);

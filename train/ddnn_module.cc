@@ -201,6 +201,15 @@ std::vector<ExitBatch> DdnnModule::Forward(const at::Tensor& pixels,
   return exits;
 }
 
+void DdnnModule::JoinRanks(Ranks* ranks) {
+  for (TierModule& tier : tiers_) {
+    for (Group& group : tier.groups) {
+      group.body.JoinRanks(ranks);
+      group.head.JoinRanks(ranks);
+    }
+  }
+}
+
 void DdnnModule::To(const c10::Device& device) {
   for (TierModule& tier : tiers_) {
     for (Group& group : tier.groups) {

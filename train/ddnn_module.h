@@ -37,6 +37,8 @@ class DdnnModule {
   /// Batch statistics and dropout, or what the exported sections will compute.
   void set_training(bool training) { training_ = training; }
   void To(const c10::Device& device);
+  /// Batch norm in training takes its statistics over all ranks. Not owned.
+  void JoinRanks(Ranks* ranks);
   std::vector<at::Tensor> parameters() const;
   /// Everything that training changes, in an order that the plan alone decides: copied into a
   /// module of the same plan it makes that one the same.

@@ -125,6 +125,11 @@ void LayerStack::TakePixels(double offset, double scale) {
   blocks_[0].shape.scale = scale;
 }
 
+void LayerStack::JoinRanks(Ranks* ranks) {
+  ranks_ = ranks;
+  for (Block& block : blocks_) block.shape.ranks = ranks;
+}
+
 size_t LayerStack::PlanBlock(size_t first, ConvBlockShape* shape) const {
   const auto kind = [&](size_t i) {
     return i < steps_.size() ? steps_[i].layer.kind_case() : Kind::KIND_NOT_SET;
@@ -224,7 +229,7 @@ at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Te
     case Kind::kBatchNorm: {
       const v1::BatchNorm& norm = step.layer.batch_norm();
       return MaskedBatchNorm(x, mask, step.gamma, step.beta, step.mean, step.variance,
-                             Momentum(norm), Epsilon(norm));
+                             Momentum(norm), Epsilon(norm), ranks_);
     }
     case Kind::kMaxPool:
     case Kind::kAveragePool: {

@@ -28,6 +28,8 @@ class LayerStack {
 
   /// The input is pixels, x = (pixel - offset) * scale in the network's units.
   void TakePixels(double offset, double scale);
+  /// From now on batch norm in training takes its statistics over all ranks. Not owned.
+  void JoinRanks(Ranks* ranks);
 
   /// \param x     [B, G*C, H, W] float in the network's units, or after TakePixels uint8
   /// \param mask  [B, G], or undefined: which nodes are present; see MaskedBatchNorm.
@@ -84,6 +86,7 @@ class LayerStack {
   };
 
   int groups_;
+  Ranks* ranks_ = nullptr;
   bool adopting_ = false;
   bool pixels_ = false;
   double offset_ = 0, scale_ = 1;

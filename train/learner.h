@@ -21,9 +21,13 @@ class Learner {
  public:
   /// Weight decay is as the plan's spec has it.
   /// \param class_weights  as JointLoss takes them
-  Learner(const NetworkPlan& plan, const c10::Device& device, const at::Tensor& class_weights = {});
+  /// \param ranks          null, or those with which it learns; not owned
+  Learner(const NetworkPlan& plan, const c10::Device& device, const at::Tensor& class_weights = {},
+          Ranks* ranks = nullptr);
 
-  /// Moves the network by a batch, and adds to the record what it was like before.
+  /// Moves the network by a batch, and adds to the record what it was like before. With ranks it
+  /// is the joint batch, of which each gives its part: what moves the network, and what the record
+  /// gets, is the same on all ranks.
   /// \param rate  of learning
   /// \return      the joint loss. Where it is not finite, no parameter has changed.
   double Step(const Batch& batch, double rate, v1::EpochRecord* record);
@@ -36,8 +40,11 @@ class Learner {
   int64_t binary_weights() const { return binary_weights_; }
 
  private:
+  void SumGradients();
+
   DdnnModule module_;
   at::Tensor class_weights_;
+  Ranks* ranks_;
   std::vector<StateTensor> state_;
   Adam adam_;
   int64_t binary_weights_ = 0;

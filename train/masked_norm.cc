@@ -79,12 +79,12 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input,
                             const at::Tensor& mask, const at::Tensor& gamma, const at::Tensor& beta,
                             const at::Tensor& mean, const at::Tensor& variance, double momentum,
-                            double epsilon) {
+                            double epsilon, int64_t ranks) {
     const at::Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
     const Sizes s = SizesOf(x, mask);
     const float* in = x.data_ptr<float>();
     const float* present = mask.data_ptr<float>();
-    const std::vector<double> counts = Counts(s, present);
+    std::vector<double> counts = Counts(s, present);
     std::vector<double> centre = SumOverSamples(s, s.channels, [&](int64_t b, double* sums) {
       std::vector<float> sample(s.channels, 0.0f);
       const float* row = in + b * s.area * s.channels;
@@ -98,7 +98,7 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
       centre[c] /= std::max(counts[c], 1.0);
       shift[c] = static_cast<float>(centre[c]);
     }
-    const std::vector<double> squares = SumOverSamples(s, s.channels, [&](int64_t b, double* sums) {
+    std::vector<double> squares = SumOverSamples(s, s.channels, [&](int64_t b, double* sums) {
       std::vector<float> sample(s.channels, 0.0f);
       const float* row = in + b * s.area * s.channels;
       for (int64_t p = 0; p < s.area; ++p, row += s.channels) {
@@ -108,6 +108,8 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
       }
       AddPresent(s, present + b * s.groups, sample, sums);
     });
+    JoinStatistics(reinterpret_cast<Ranks*>(ranks), &counts, &centre, &squares);
+    for (int64_t c = 0; c < s.channels; ++c) shift[c] = static_cast<float>(centre[c]);
     UpdateRunning(s, counts, centre, squares, momentum, mean.data_ptr<float>(),
                   variance.data_ptr<float>());
 
@@ -136,6 +138,7 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
       }
     });
     context->save_for_backward({x, mask, gamma, centres, inverse});
+    context->saved_data["ranks"] = ranks;
     return y;
   }
 
@@ -162,13 +165,21 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
       AddPresent(s, present + b * s.groups, plain, out);
       AddPresent(s, present + b * s.groups, scaled, out + s.channels);
     });
-    const std::vector<double> counts = Counts(s, present);
     at::Tensor dgamma = at::empty_like(gamma), dbeta = at::empty_like(gamma);
+    for (int64_t c = 0; c < s.channels; ++c) {
+      dbeta.data_ptr<float>()[c] = static_cast<float>(sums[c]);
+      dgamma.data_ptr<float>()[c] = static_cast<float>(sums[s.channels + c] * inverse[c]);
+    }
+    std::vector<double> joint = sums;
+    const std::vector<double> counts = Counts(s, present);
+    joint.insert(joint.end(), counts.begin(), counts.end());
+    if (Ranks* ranks = reinterpret_cast<Ranks*>(context->saved_data["ranks"].toInt())) {
+      ranks->Sum(absl::MakeSpan(joint));
+    }
     std::vector<float> factor(s.channels), offset(s.channels), slope(s.channels);
     for (int64_t c = 0; c < s.channels; ++c) {
-      const double n = std::max(counts[c], 1.0), total = sums[c], moment = sums[s.channels + c];
-      dbeta.data_ptr<float>()[c] = static_cast<float>(total);
-      dgamma.data_ptr<float>()[c] = static_cast<float>(moment * inverse[c]);
+      const double n = std::max(joint[2 * s.channels + c], 1.0);
+      const double total = joint[c], moment = joint[s.channels + c];
       factor[c] = gamma.data_ptr<float>()[c] * inverse[c];
       offset[c] = static_cast<float>(total / n);
       slope[c] = static_cast<float>(moment * inverse[c] * inverse[c] / n);
@@ -191,7 +202,7 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
         }
       }
     });
-    return {dx, {}, dgamma, dbeta, {}, {}, {}, {}};
+    return {dx, {}, dgamma, dbeta, {}, {}, {}, {}, {}};
   }
 };
 
@@ -199,8 +210,10 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
 
 at::Tensor FusedMaskedNorm(const at::Tensor& x, const at::Tensor& mask, const at::Tensor& gamma,
                            const at::Tensor& beta, const at::Tensor& mean,
-                           const at::Tensor& variance, double momentum, double epsilon) {
-  return NormFunction::apply(x, mask.contiguous(), gamma, beta, mean, variance, momentum, epsilon);
+                           const at::Tensor& variance, double momentum, double epsilon,
+                           Ranks* ranks) {
+  return NormFunction::apply(x, mask.contiguous(), gamma, beta, mean, variance, momentum, epsilon,
+                             reinterpret_cast<int64_t>(ranks));
 }
 
 }  // namespace ddnn::train

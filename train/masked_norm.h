@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "train/ranks.h"
+
 namespace ddnn::train {
 
 /// What MaskedBatchNorm (ops.h) computes, as one differentiable operation for float tensors on the
@@ -10,10 +12,13 @@ namespace ddnn::train {
 ///
 /// \param x     [B, G*C, H, W], any memory format; computed in channels-last
 /// \param mask  [B, G] float
+/// \param ranks  statistics are those of the joint batch, as are the gradients of x; gamma's and
+///               beta's are this rank's part
 /// Running statistics are updated in place. Deterministic for any number of threads.
 at::Tensor FusedMaskedNorm(const at::Tensor& x, const at::Tensor& mask, const at::Tensor& gamma,
                            const at::Tensor& beta, const at::Tensor& mean,
-                           const at::Tensor& variance, double momentum, double epsilon);
+                           const at::Tensor& variance, double momentum, double epsilon,
+                           Ranks* ranks = nullptr);
 
 }  // namespace ddnn::train
 

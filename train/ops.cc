@@ -115,23 +115,30 @@ at::Tensor SpreadMask(const at::Tensor& mask, int64_t channels) {
 
 at::Tensor MaskedBatchNorm(const at::Tensor& x, const at::Tensor& mask, const at::Tensor& gamma,
                            const at::Tensor& beta, const at::Tensor& mean,
-                           const at::Tensor& variance, double momentum, double epsilon) {
+                           const at::Tensor& variance, double momentum, double epsilon,
+                           Ranks* ranks) {
   const int64_t channels = gamma.size(0), area = x.size(2) * x.size(3);
-  if (!mask.defined() && x.size(0) * area > 1) {
+  if (ranks == nullptr && !mask.defined() && x.size(0) * area > 1) {
     return at::batch_norm(x, gamma, beta, mean, variance, /*training=*/true, momentum, epsilon,
                           /*cudnn_enabled=*/false);
   }
-  if (mask.defined() && x.is_cpu() && x.scalar_type() == at::kFloat) {
-    return FusedMaskedNorm(x, mask, gamma, beta, mean, variance, momentum, epsilon);
+  const bool fused = x.is_cpu() && x.scalar_type() == at::kFloat;
+  if (fused && (mask.defined() || ranks != nullptr)) {
+    return FusedMaskedNorm(x, mask.defined() ? mask : at::ones({x.size(0), 1}), gamma, beta, mean,
+                           variance, momentum, epsilon, ranks);
   }
   const at::Tensor present =
       SpreadMask(mask.defined() ? mask : at::ones({x.size(0), 1}, x.options()),
                  mask.defined() ? channels / mask.size(1) : channels);
-  const at::Tensor count = present.sum(0, /*keepdim=*/true) * area;  // [1, G*C, 1, 1]
+  // [1, G*C, 1, 1]
+  const at::Tensor count = SumOverRanks(ranks, present.sum(0, /*keepdim=*/true) * area);
   const at::Tensor divisor = count.clamp_min(1);
-  const at::Tensor batch_mean = (x * present).sum({0, 2, 3}, /*keepdim=*/true) / divisor;
+  const auto mean_of = [&](const at::Tensor& t) {
+    return SumOverRanks(ranks, t.sum({0, 2, 3}, /*keepdim=*/true)) / divisor;
+  };
+  const at::Tensor batch_mean = mean_of(x * present);
   const at::Tensor centred = (x - batch_mean) * present;
-  const at::Tensor batch_variance = (centred * centred).sum({0, 2, 3}, /*keepdim=*/true) / divisor;
+  const at::Tensor batch_variance = mean_of(centred * centred);
   {
     at::NoGradGuard no_grad;
     // One value has no variance: such a channel learns nothing about it from this batch.

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "ddnn/v1/network.pb.h"
+#include "train/ranks.h"
 
 namespace ddnn::train {
 
@@ -23,9 +24,11 @@ at::Tensor SignSte(const at::Tensor& x);
 /// \param mask      [B, G], or undefined
 /// \param gamma, beta, mean, variance   [G*C]; the last two are updated in place (variance
 ///                  unbiased, as in LibTorch)
+/// \param ranks     the statistics are those of the joint batch
 at::Tensor MaskedBatchNorm(const at::Tensor& x, const at::Tensor& mask, const at::Tensor& gamma,
                            const at::Tensor& beta, const at::Tensor& mean,
-                           const at::Tensor& variance, double momentum, double epsilon);
+                           const at::Tensor& variance, double momentum, double epsilon,
+                           Ranks* ranks = nullptr);
 
 /// Joins n children's class scores as runtime/core/aggregate.h does, for a batch.
 ///

@@ -88,6 +88,7 @@ v1::BundleManifest Manifest(const NetworkPlan& plan, const std::string& data,
   provenance->set_batch(options.batch);
   provenance->set_learning_rate(options.learning_rate);
   provenance->set_threads(options.threads);
+  if (options.group != nullptr) provenance->set_world_size(options.group->size());
   if (options.init != nullptr) provenance->set_init(options.init->sha256_hex());
   provenance->set_calibration(chosen.description);
   return manifest;
@@ -136,10 +137,14 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   const std::string& data = dataset.info().spec;
   TrainOptions options = asked;
   options.data = data;
-  options.checkpoint = CheckpointPath(directory);
+  const bool first = options.rank() == 0;
+  options.checkpoint = first ? CheckpointPath(directory) : "";
   if (absl::Status fits = CheckDataFits(plan, dataset.info()); !fits.ok()) return fits;
   if (absl::Status splits = CheckSplits(dataset); !splits.ok()) return splits;
-  if (absl::Status there = CheckCheckpoint(options.checkpoint, options); !there.ok()) return there;
+  if (first) {
+    absl::Status there = CheckCheckpoint(options.checkpoint, options);
+    if (!there.ok()) return there;
+  }
 
   absl::StatusOr<SampleStore> calibration =
       LoadSplit(dataset, Split::kCalibration, options.threads, options.stop);
@@ -152,6 +157,7 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
     if (!trained.ok()) return trained.status();
     result.trained = *std::move(trained);
   }
+  if (!first) return result;
   // From here on each thread runs the network on samples of its own.
   at::set_num_threads(1);
   absl::StatusOr<Thresholds> chosen =

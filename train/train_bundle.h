@@ -27,6 +27,9 @@ TrainOptions DefaultOptions(const NetworkPlan& plan);
 /// With `options.resume` training goes on from it, to the same bundle bit for bit as without a
 /// pause. `options.checkpoint` and `options.data` are filled in here.
 ///
+/// With options.group rank 0 does all of this; the others train with it, write nothing and return
+/// without a summary.
+///
 /// \param engine  what evaluates the exported sections
 /// INVALID_ARGUMENT when the data does not fit the network or a split is empty.
 /// FAILED_PRECONDITION: a checkpoint is there and neither resume nor restart was asked for;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
+#include "train/process_group.h"
 #include "train/run_program.h"
 #include "train/train_bundle.h"
 #include "train/training_log.h"
@@ -27,11 +29,11 @@ ABSL_FLAG(std::string, network, "", "the network, models/*.textproto");
 ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
 ABSL_FLAG(std::string, out, "", "where the bundle goes; a bundle that is there is replaced");
 ABSL_FLAG(int32_t, epochs, 0, "how often to go through the data; 0: as the network says");
-ABSL_FLAG(int32_t, batch, 0, "samples per step; 0: as the network says");
+ABSL_FLAG(int32_t, batch, 0, "samples per step, of all ranks together; 0: as the network says");
 ABSL_FLAG(double, learning_rate, 0, "of Adam at its highest; 0: as the network says");
 ABSL_FLAG(int64_t, samples, 0, "train on at most this many per epoch; 0: as the network says");
 ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, same bundle");
-ABSL_FLAG(int32_t, threads, 0, "0: one per processor, 16 at most");
+ABSL_FLAG(int32_t, threads, 0, "of each rank; 0: one per processor, 16 at most");
 ABSL_FLAG(std::string, init, "", "a bundle to start from, instead of random weights");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint OUT.checkpoint");
 ABSL_FLAG(bool, restart, false, "delete the checkpoint that is there and start again");
@@ -70,14 +72,20 @@ pause. It must be the same network, data, options and number of threads; --resta
 
 To watch loss, accuracy and exits in TensorBoard, every tenth step and after each epoch:
 
-  ddnn-train ... --logdir logs/six &  tensorboard --logdir logs)";
+  ddnn-train ... --logdir logs/six &  tensorboard --logdir logs
+
+Several processes, on one machine or many, train one network when MASTER_ADDR, MASTER_PORT, RANK and
+WORLD_SIZE are in the environment, as torchrun and Slurm wrappers set them. --batch is then of all
+of them together, and each takes its part; rank 0 writes everything. docs/training.md has examples.
+
+  torchrun --no-python --nproc-per-node 4 ddnn-train ... --threads 2)";
 
 absl::Status Required(const std::string& name, const std::string& value) {
   if (!value.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--", name, " is missing; see --help"));
 }
 
-absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
+absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan, int processes) {
   TrainOptions options = DefaultOptions(plan);
   const auto at_least = [](const char* name, auto value, auto least) {
     return value >= least ? absl::OkStatus()
@@ -108,7 +116,8 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan) {
   options.seed = absl::GetFlag(FLAGS_seed);
   options.threads = absl::GetFlag(FLAGS_threads);
   if (options.threads == 0) {
-    options.threads = static_cast<int>(std::min(sysconf(_SC_NPROCESSORS_ONLN), 16L));
+    const long each = std::max(sysconf(_SC_NPROCESSORS_ONLN) / processes, 1L);
+    options.threads = static_cast<int>(std::min(each, 16L));
   }
   options.resume = absl::GetFlag(FLAGS_resume);
   options.restart = absl::GetFlag(FLAGS_restart);
@@ -149,18 +158,59 @@ absl::StatusOr<std::unique_ptr<TrainingLog>> OpenLog() {
   return std::make_unique<TrainingLog>(*std::move(events));
 }
 
-absl::StatusOr<int> Main() {
-  absl::Status status = Required("network", absl::GetFlag(FLAGS_network));
-  status.Update(Required("data", absl::GetFlag(FLAGS_data)));
-  status.Update(Required("out", absl::GetFlag(FLAGS_out)));
-  if (!status.ok()) return status;
+int TellInterrupted(const std::string& out) {
+  std::error_code ignored;
+  const std::string checkpoint = CheckpointPath(out);
+  absl::FPrintF(stderr, "\nddnn-train: interrupted; %s\n",
+                std::filesystem::exists(checkpoint, ignored)
+                    ? absl::StrCat("what was done is in ", checkpoint,
+                                   ": the same command with --resume goes on from there")
+                    : "no step was done, nothing was written");
+  return 130;
+}
+
+// What only the rank does that writes: opens the log, tells how it goes and how it ended.
+absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset,
+                                 const std::string& out, const TrainOptions& options) {
+  const std::string ranks =
+      options.group == nullptr ? "" : absl::StrCat(options.group->size(), " ranks, each ");
+  absl::PrintF("%s on %s: %d epochs, batches of %d, %s%d threads; reading samples\n",
+               plan.spec().name(), absl::GetFlag(FLAGS_data), options.epochs, options.batch, ranks,
+               options.threads);
+  std::fflush(stdout);
+  absl::StatusOr<std::unique_ptr<TrainingLog>> log = OpenLog();
+  if (!log.ok()) return log.status();
+  Progress progress(stdout, isatty(STDOUT_FILENO), log->get());
+  absl::StatusOr<BundleResult> result =
+      TrainBundle(plan, dataset, out, options, CreateTorchEngine, &progress);
+  if (*log != nullptr && !(*log)->status().ok()) {
+    absl::FPrintF(stderr, "ddnn-train: --logdir is not complete: %s\n", (*log)->status().message());
+  }
+  if (absl::IsCancelled(result.status())) return TellInterrupted(out);
+  if (!result.ok()) return result.status();
+  if (result->trained.epochs < options.epochs) {
+    absl::PrintF("ended early: no better for %d epochs (training.patience)\n",
+                 plan.spec().training().patience());
+  }
+  absl::PrintF("\n%s\nepoch %d of %d is in %s; %s/report.html says whether to deploy it\n",
+               ToText(plan, result->summary), result->trained.best_epoch, result->trained.epochs,
+               out, out);
+  return 0;
+}
+
+absl::StatusOr<int> Train(const RankEnvironment& environment, ProcessGroup* group) {
   absl::StatusOr<NetworkPlan> plan = LoadNetwork(absl::GetFlag(FLAGS_network));
   if (!plan.ok()) return plan.status();
-  absl::StatusOr<TrainOptions> options = Options(*plan);
+  absl::StatusOr<TrainOptions> options = Options(*plan, environment.local_size);
   if (!options.ok()) return options.status();
+  options->group = group;
+  options->stop = &g_interrupted;
   std::string out = absl::GetFlag(FLAGS_out);
   while (out.size() > 1 && out.back() == '/') out.pop_back();
-  if (status = CheckWritable(out); !status.ok()) return status;
+  const bool writes = environment.rank == 0;
+  if (absl::Status status = writes ? CheckWritable(out) : absl::OkStatus(); !status.ok()) {
+    return status;
+  }
   absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
 
@@ -170,39 +220,40 @@ absl::StatusOr<int> Main() {
     if (!init.ok()) return init.status();
     options->init = &*init;
   }
-
-  options->stop = CatchInterrupts();
-  absl::PrintF("%s on %s: %d epochs, batches of %d, %d threads; reading samples\n",
-               plan->spec().name(), absl::GetFlag(FLAGS_data), options->epochs, options->batch,
-               options->threads);
-  std::fflush(stdout);
-  absl::StatusOr<std::unique_ptr<TrainingLog>> log = OpenLog();
-  if (!log.ok()) return log.status();
-  Progress progress(stdout, isatty(STDOUT_FILENO), log->get());
+  if (writes) return TrainAndTell(*plan, **dataset, out, *options);
+  Progress silent(nullptr, false);
   absl::StatusOr<BundleResult> result =
-      TrainBundle(*plan, **dataset, out, *options, CreateTorchEngine, &progress);
-  if (*log != nullptr && !(*log)->status().ok()) {
-    absl::FPrintF(stderr, "ddnn-train: --logdir is not complete: %s\n", (*log)->status().message());
-  }
-  if (absl::IsCancelled(result.status())) {
-    std::error_code ignored;
-    const std::string checkpoint = CheckpointPath(out);
-    absl::FPrintF(stderr, "\nddnn-train: interrupted; %s\n",
-                  std::filesystem::exists(checkpoint, ignored)
-                      ? absl::StrCat("what was done is in ", checkpoint,
-                                     ": the same command with --resume goes on from there")
-                      : "no step was done, nothing was written");
-    return 130;
-  }
+      TrainBundle(*plan, **dataset, out, *options, CreateTorchEngine, &silent);
+  if (absl::IsCancelled(result.status())) return 130;
   if (!result.ok()) return result.status();
-  if (result->trained.epochs < options->epochs) {
-    absl::PrintF("ended early: no better for %d epochs (training.patience)\n",
-                 plan->spec().training().patience());
-  }
-  absl::PrintF("\n%s\nepoch %d of %d is in %s; %s/report.html says whether to deploy it\n",
-               ToText(*plan, result->summary), result->trained.best_epoch, result->trained.epochs,
-               out, out);
   return 0;
+}
+
+absl::StatusOr<int> TrainTogether(const RankEnvironment& environment) {
+  absl::StatusOr<std::unique_ptr<ProcessGroup>> group =
+      ProcessGroup::Join(environment, &g_interrupted, absl::GetFlag(FLAGS_device) == "cuda");
+  if (!group.ok()) return group.status();
+  const absl::StatusOr<int> code = Train(environment, group->get());
+  (*group)->Leave(!code.ok()     ? code.status()
+                  : *code == 130 ? absl::CancelledError("interrupted")
+                                 : absl::OkStatus());
+  return code;
+}
+
+absl::StatusOr<int> Main() {
+  absl::Status status = Required("network", absl::GetFlag(FLAGS_network));
+  status.Update(Required("data", absl::GetFlag(FLAGS_data)));
+  status.Update(Required("out", absl::GetFlag(FLAGS_out)));
+  if (!status.ok()) return status;
+  const absl::StatusOr<RankEnvironment> environment =
+      ReadRankEnvironment([](const char* name) { return std::getenv(name); });
+  if (!environment.ok()) return environment.status();
+  CatchInterrupts();
+  if (environment->world_size == 1) return Train(*environment, nullptr);
+  const absl::StatusOr<int> code = TrainTogether(*environment);
+  if (code.ok() || environment->rank == 0) return code;
+  return absl::Status(code.status().code(),
+                      absl::StrCat("rank ", environment->rank, ": ", code.status().message()));
 }
 
 }  // namespace

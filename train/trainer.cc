@@ -33,12 +33,37 @@ constexpr int64_t kBatchesAhead = 4;
 // From which the statistics of a bundle's folded batch norms are taken.
 constexpr int64_t kStatisticsSamples = 512;
 
+// Adds up what the ranks' records say of the calibration split.
+void SumCalibration(ProcessGroup* group, v1::EpochRecord* record) {
+  std::vector<double> all = {static_cast<double>(record->calibration_samples())};
+  for (const v1::ExitEpoch& exit : record->exit()) {
+    all.insert(all.end(),
+               {exit.calibration_loss_sum(), static_cast<double>(exit.calibration_counted()),
+                static_cast<double>(exit.calibration_right()),
+                static_cast<double>(exit.calibration_stopped_at_half())});
+  }
+  group->Sum(absl::MakeSpan(all));
+  record->set_calibration_samples(static_cast<int64_t>(all[0]));
+  const double* sums = all.data() + 1;
+  for (v1::ExitEpoch& exit : *record->mutable_exit()) {
+    exit.set_calibration_loss_sum(sums[0]);
+    exit.set_calibration_counted(static_cast<int64_t>(sums[1]));
+    exit.set_calibration_right(static_cast<int64_t>(sums[2]));
+    exit.set_calibration_stopped_at_half(static_cast<int64_t>(sums[3]));
+    sums += 4;
+  }
+}
+
+// Each rank takes its share of the batches.
 void Calibrate(DdnnModule* module, const SampleStore& store, const c10::Device& device,
-               v1::EpochRecord* record) {
+               ProcessGroup* group, v1::EpochRecord* record) {
   at::NoGradGuard no_grad;
   const NetworkPlan& plan = module->plan();
   module->set_training(false);
-  for (int64_t begin = 0; begin < store.size(); begin += kEvaluationBatch) {
+  const int64_t ranks = group == nullptr ? 1 : group->size();
+  const int64_t rank = group == nullptr ? 0 : group->rank();
+  for (int64_t begin = rank * kEvaluationBatch; begin < store.size();
+       begin += ranks * kEvaluationBatch) {
     std::vector<int64_t> indices(std::min(kEvaluationBatch, store.size() - begin));
     std::iota(indices.begin(), indices.end(), begin);
     std::vector<uint64_t> presence(store.presence.begin() + begin,
@@ -48,6 +73,7 @@ void Calibrate(DdnnModule* module, const SampleStore& store, const c10::Device& 
                         batch.view_labels, record);
   }
   module->set_training(true);
+  if (group != nullptr) SumCalibration(group, record);
 }
 
 // What makes this run this run: a checkpoint continues no other.
@@ -66,6 +92,7 @@ v1::TrainingRun Identity(const NetworkPlan& plan, const SampleStore& train,
   run.set_threads(options.threads);
   run.set_cuda(options.cuda);
   if (options.init != nullptr) run.set_init(options.init->sha256_hex());
+  if (options.group != nullptr) run.set_world_size(options.group->size());
   return run;
 }
 
@@ -73,6 +100,12 @@ at::Tensor ClassWeights(const NetworkPlan& plan, const SampleStore& train) {
   const std::vector<float> weights =
       ClassWeightsOf(plan.spec().training().class_weights(), train.labels, plan.classes());
   return weights.empty() ? at::Tensor() : at::tensor(weights, at::kFloat);
+}
+
+c10::Device DeviceOf(const TrainOptions& options) {
+  if (!options.cuda) return at::kCPU;
+  if (options.group == nullptr) return at::kCUDA;
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(options.group->local_rank())};
 }
 
 class Run {
@@ -84,22 +117,27 @@ class Run {
         calibration_(calibration),
         options_(options),
         progress_(progress),
-        device_(options.cuda ? at::kCUDA : at::kCPU),
-        learner_(plan, device_, ClassWeights(plan, train)),
+        group_(options.group),
+        device_(DeviceOf(options)),
+        learner_(plan, device_, ClassWeights(plan, train), options.group),
         augmenter_(plan) {
     const int64_t size = train.size();
     per_epoch_ = options.samples_per_epoch > 0 ? std::min(options.samples_per_epoch, size) : size;
-    if (!options.checkpoint.empty()) {
+    if (!options.checkpoint.empty() || group_ != nullptr) {
       *now_.mutable_run() = Identity(plan, train, calibration, options);
     }
     *now_.mutable_now() = NewEpochRecord(plan, 1);
   }
 
   absl::StatusOr<Trained> Go() {
-    absl::Status begun = options_.resume            ? Restore()
-                         : options_.init != nullptr ? StartFromBundle()
-                                                    : absl::OkStatus();
+    absl::Status begun = group_ == nullptr ? absl::OkStatus() : MeetOthers();
+    if (begun.ok() && options_.resume) {
+      begun = Restore();
+    } else if (begun.ok() && options_.init != nullptr) {
+      begun = StartFromBundle();
+    }
     if (!begun.ok()) return begun;
+    if (group_ != nullptr) TakeFromRank0();
     while (epoch() <= options_.epochs && !OutOfPatience()) {
       absl::Status status = Epoch();
       if (absl::IsCancelled(status) && unsaved_) {
@@ -107,6 +145,9 @@ class Run {
       }
       if (status.ok()) status = FinishEpoch();
       if (!status.ok()) return status;
+    }
+    if (group_ != nullptr) {
+      if (absl::Status met = group_->Meet(); !met.ok()) return met;
     }
     Trained trained;
     trained.sections.assign(now_.best_section().begin(), now_.best_section().end());
@@ -117,13 +158,38 @@ class Run {
   }
 
  private:
-  bool stopped() const { return options_.stop != nullptr && *options_.stop; }
+  bool stopped() const {
+    return group_ != nullptr ? group_->stop_agreed() : options_.stop != nullptr && *options_.stop;
+  }
   int epoch() const { return now_.now().epoch(); }
 
   // A function of what a checkpoint holds: a resumed run ends where the whole one does.
   bool OutOfPatience() const {
     const int patience = plan_.spec().training().patience();
     return patience > 0 && now_.best_epoch() > 0 && epoch() - 1 - now_.best_epoch() >= patience;
+  }
+
+  // Reading samples takes each rank another time.
+  absl::Status MeetOthers() {
+    if (absl::Status met = group_->Meet(); !met.ok()) return met;
+    v1::TrainingRun own = now_.run(), first;
+    std::string bytes = own.SerializeAsString();
+    group_->Broadcast(&bytes);
+    if (!first.ParseFromString(bytes))
+      return absl::InternalError("rank 0 did not say what it runs");
+    first.clear_threads();
+    own.clear_threads();
+    const std::string differences = DifferencesOf(first, own);
+    if (differences.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("was started otherwise than rank 0, with (rank 0 -> here) ", differences));
+  }
+
+  // Processors of other kinds round otherwise: nobody drifts for longer than an epoch.
+  void TakeFromRank0() {
+    std::vector<at::Tensor> all = learner_.adam().moments();
+    for (const StateTensor& t : learner_.state()) all.push_back(t.value);
+    group_->Broadcast(all);
   }
 
   absl::Status Epoch() {
@@ -134,7 +200,7 @@ class Run {
         (per_epoch_ - begin + options_.batch - 1) / options_.batch,
         std::max(options_.threads / 2, 1), kBatchesAhead, [&](int64_t i) {
           const int64_t done = begin + i * options_.batch;
-          return Draw(absl::MakeConstSpan(order).subspan(done, options_.batch), number);
+          return DrawPart(absl::MakeConstSpan(order).subspan(done, options_.batch), number);
         });
     now_.mutable_now()->set_binary_weights(learner_.binary_weights());
     progress_->OnBatch(Report(), absl::Now());
@@ -154,7 +220,7 @@ class Run {
     for (at::Tensor* t : {&batch.pixels, &batch.presence, &batch.labels, &batch.view_labels}) {
       *t = t->to(device_);
     }
-    SeedStep(options_.seed, learner_.adam().steps());
+    SeedStep(options_.seed, learner_.adam().steps(), options_.rank());
     const double loss = learner_.Step(batch, LearningRate(), now_.mutable_now());
     if (!std::isfinite(loss)) {
       return absl::InternalError(
@@ -164,6 +230,18 @@ class Run {
     stepping_ += absl::Now() - begin;
     unsaved_ = true;
     return absl::OkStatus();
+  }
+
+  // This rank's part of a joint batch: rank r has the r-th of as many parts as there are ranks.
+  Batch DrawPart(absl::Span<const int64_t> joint, int epoch) const {
+    if (group_ == nullptr) return Draw(joint, epoch);
+    const int64_t count = static_cast<int64_t>(joint.size());
+    const int64_t begin = count * group_->rank() / group_->size();
+    const int64_t end = count * (group_->rank() + 1) / group_->size();
+    Batch batch = begin == end ? NoSample(train_.views, plan_.view_shape(), plan_.classes())
+                               : Draw(joint.subspan(begin, end - begin), epoch);
+    batch.of = count;
+    return batch;
   }
 
   // Called by the threads that prepare batches: changes nothing, and asks nothing that a step
@@ -194,7 +272,8 @@ class Run {
   }
 
   absl::Status FinishEpoch() {
-    Calibrate(&learner_.module(), calibration_, device_, now_.mutable_now());
+    if (group_ != nullptr) TakeFromRank0();
+    Calibrate(&learner_.module(), calibration_, device_, group_, now_.mutable_now());
     ProgressReport report = Report();
     const double sum = std::accumulate(report.calibration_accuracy.begin(),
                                        report.calibration_accuracy.end(), 0.0);
@@ -233,23 +312,40 @@ class Run {
     const Batch batch = Gather(train_, plan_.view_shape(), some, presence, device_);
     learner_.module().Import(*sections, batch.pixels, batch.presence);
     v1::EpochRecord start = NewEpochRecord(plan_, 0);
-    Calibrate(&learner_.module(), calibration_, device_, &start);
+    if (group_ != nullptr) TakeFromRank0();
+    Calibrate(&learner_.module(), calibration_, device_, group_, &start);
     ProgressReport report = ReportOf(start);
     report.epochs = options_.epochs;
     progress_->OnEpoch(report, absl::Now());
     return absl::OkStatus();
   }
 
+  // Other ranks' machines may not have the file.
+  absl::StatusOr<v1::Checkpoint> ReadCheckpoint() {
+    absl::StatusOr<v1::Checkpoint> found;
+    if (options_.rank() == 0) {
+      found = LoadCheckpoint(options_.checkpoint,
+                             MaxCheckpointBytes(plan_, learner_.state(), options_.epochs));
+      if (!found.ok()) return found;
+      absl::Status same = CheckSameRun(options_.checkpoint, found->run(), now_.run());
+      if (!same.ok()) return same;
+    }
+    if (group_ == nullptr) return found;
+    std::string bytes = options_.rank() == 0 ? found->SerializeAsString() : "";
+    group_->Broadcast(&bytes);
+    found = v1::Checkpoint();
+    if (!found->ParseFromString(bytes)) return absl::InternalError("rank 0 sent no checkpoint");
+    return found;
+  }
+
   absl::Status Restore() {
-    const std::string& path = options_.checkpoint;
-    absl::StatusOr<v1::Checkpoint> found =
-        LoadCheckpoint(path, MaxCheckpointBytes(plan_, learner_.state(), options_.epochs));
+    absl::StatusOr<v1::Checkpoint> found = ReadCheckpoint();
     if (!found.ok()) return found.status();
-    absl::Status status = CheckSameRun(path, found->run(), now_.run());
-    if (!status.ok()) return status;
-    status = CheckProgress(plan_, *found, per_epoch_);
+    absl::Status status = CheckProgress(plan_, *found, per_epoch_);
     if (status.ok()) status = RestoreModel(*found, learner_.state(), &learner_.adam());
-    if (!status.ok()) return absl::DataLossError(absl::StrCat(path, ": ", status.message()));
+    if (!status.ok()) {
+      return absl::DataLossError(absl::StrCat(options_.checkpoint, ": ", status.message()));
+    }
     now_ = *std::move(found);
     now_.clear_tensor();
     now_.clear_moment();
@@ -267,6 +363,7 @@ class Run {
   const SampleStore& calibration_;
   const TrainOptions& options_;
   Progress* progress_;
+  ProcessGroup* group_;
   c10::Device device_;
   Learner learner_;
   Augmenter augmenter_;
@@ -298,6 +395,8 @@ absl::StatusOr<Trained> TrainNetwork(const NetworkPlan& plan, const SampleStore&
     at::set_num_threads(std::max(options.threads, 1));
     at::manual_seed(options.seed);
     return Run(plan, train, calibration, options, progress).Go();
+  } catch (const ExchangeError& error) {
+    return error.status();
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("training failed: ", error.what()));
   }

@@ -11,6 +11,7 @@
 #include "ddnn/v1/history.pb.h"
 #include "models/network_plan.h"
 #include "runtime/core/bundle.h"
+#include "train/process_group.h"
 #include "train/progress.h"
 #include "train/sample_store.h"
 
@@ -18,7 +19,7 @@ namespace ddnn::train {
 
 struct TrainOptions {
   int epochs = 10;
-  int batch = 128;
+  int batch = 128;  ///< of all ranks together
   float learning_rate = 1e-3f;
   float view_dropout = 0;         ///< chance of hiding each view of a sample, never all of them
   int64_t samples_per_epoch = 0;  ///< 0: all
@@ -32,6 +33,11 @@ struct TrainOptions {
   std::string checkpoint;  ///< where it is written; empty: nowhere
   bool resume = false;     ///< go on from it
   bool restart = false;    ///< forget the one that is there (TrainBundle)
+  /// The processes that train together; null: this one alone. Not owned. All have the same options
+  /// but `threads`; checkpoints are rank 0's alone.
+  ProcessGroup* group = nullptr;
+
+  int rank() const { return group == nullptr ? 0 : group->rank(); }
 };
 
 struct Trained {
@@ -55,6 +61,11 @@ bool CudaAvailable();
 /// With options.init it is fine-tuning: the first step goes on from the function that the bundle's
 /// sections compute, which progress->OnEpoch hears of as epoch 0. INVALID_ARGUMENT names what does
 /// not fit (SectionsToStartFrom).
+/// With options.group every rank takes its part of each batch, in order; batch norm, loss and
+/// gradients are those of the whole batch, so that it learns what one process would, up to rounding
+/// and dropout. All ranks get the result. UNAVAILABLE names a rank that is gone; CANCELLED comes to
+/// all of them.
+///
 /// CANCELLED: *stop; what was done is in the checkpoint. FAILED_PRECONDITION: a GPU was asked for
 /// and there is none, or the checkpoint is from another run. INTERNAL: the loss is no number, or
 /// LibTorch threw. Else what SaveCheckpoint and LoadCheckpoint say.
