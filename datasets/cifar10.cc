@@ -144,11 +144,7 @@ class Cifar10 final : public Dataset {
   }
 
   absl::Status Read(Split split, int64_t index, DatasetSample* sample) const override {
-    if (index < 0 || index >= size(split)) {
-      return absl::OutOfRangeError(absl::StrCat(info_.spec, ": sample ", index, " of the ",
-                                                ToString(split), " split, which has ",
-                                                size(split)));
-    }
+    if (absl::Status inside = CheckIndex(*this, split, index); !inside.ok()) return inside;
     const std::string& file = split == Split::kTest ? test_ : train_;
     const size_t at = members_[static_cast<int>(split)][index] * size_t{kRecordBytes};
     sample->label = static_cast<uint8_t>(file[at]);

@@ -27,6 +27,13 @@ std::string DatasetForms() {
          "folder:DIR[?size=CxHxW][&views=N][&classes=NAME,...]";
 }
 
+absl::Status CheckIndex(const Dataset& dataset, Split split, int64_t index) {
+  if (index >= 0 && index < dataset.size(split)) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat(dataset.info().spec, ": sample ", index, " of the ",
+                                            ToString(split), " split, which has ",
+                                            dataset.size(split)));
+}
+
 bool IsDatasetKind(const std::string& kind) { return FindOpener(kind) != nullptr; }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDatasetSplits(const DataSpec& spec, bool only_test) {

@@ -219,11 +219,7 @@ class Folder final : public Dataset {
   }
 
   absl::Status Read(Split split, int64_t index, DatasetSample* out) const override {
-    if (index < 0 || index >= size(split)) {
-      return absl::OutOfRangeError(absl::StrCat(info_.spec, ": sample ", index, " of the ",
-                                                ToString(split), " split, which has ",
-                                                size(split)));
-    }
+    if (absl::Status inside = CheckIndex(*this, split, index); !inside.ok()) return inside;
     const FolderSample& sample = samples_[static_cast<int>(split)][index];
     const Shape shape = {info_.channels, info_.height, info_.width};
     out->pixels.assign(static_cast<size_t>(shape.size()) * info_.views, '\0');

@@ -99,11 +99,7 @@ absl::StatusOr<std::shared_ptr<const ItemSet>> ItemSet::Open(const std::string& 
   return set;
 }
 
-absl::StatusOr<Item> ItemSet::Get(Split split, int64_t index) const {
-  if (index < 0 || index >= size(split)) {
-    return absl::OutOfRangeError(absl::StrCat("sample ", index, " of the ", ToString(split),
-                                              " split, which has ", size(split)));
-  }
+Item ItemSet::Get(Split split, int64_t index) const {
   const bool test = split == Split::kTest;
   const File& file = test ? test_ : train_;
   const uint32_t at = Members(split)[index];

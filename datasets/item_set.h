@@ -37,8 +37,8 @@ class ItemSet {
 
   const std::vector<std::string>& class_names() const { return class_names_; }
   int64_t size(Split split) const { return static_cast<int64_t>(Members(split).size()); }
-  /// OUT_OF_RANGE for an index outside the split.
-  absl::StatusOr<Item> Get(Split split, int64_t index) const;
+  /// \param index  in [0, size(split))
+  Item Get(Split split, int64_t index) const;
 
  private:
   struct File {

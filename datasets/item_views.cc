@@ -31,17 +31,17 @@ class ItemViews : public Dataset {
   int64_t size(Split split) const override { return items_->size(split); }
 
   absl::Status Read(Split split, int64_t index, DatasetSample* sample) const override {
-    const absl::StatusOr<Item> item = items_->Get(split, index);
-    if (!item.ok()) return item.status();
+    if (absl::Status inside = CheckIndex(*this, split, index); !inside.ok()) return inside;
+    const Item item = items_->Get(split, index);
     const int view_size = info_.height * info_.width;
     sample->pixels.assign(static_cast<size_t>(info_.views) * view_size, '\0');
-    sample->presence = Presence(*item);
-    sample->label = item->label;
+    sample->presence = Presence(item);
+    sample->label = item.label;
     sample->view_labels.assign(info_.views, static_cast<int>(info_.class_names.size()));
     for (int v = 0; v < info_.views; ++v) {
       if ((sample->presence >> v & 1) == 0) continue;
-      sample->view_labels[v] = item->label;
-      Render(*item, v, reinterpret_cast<uint8_t*>(&sample->pixels[v * view_size]));
+      sample->view_labels[v] = item.label;
+      Render(item, v, reinterpret_cast<uint8_t*>(&sample->pixels[v * view_size]));
     }
     return absl::OkStatus();
   }

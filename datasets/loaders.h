@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "datasets/data_spec.h"
 #include "datasets/dataset.h"
@@ -23,6 +24,8 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DataSpec& spec, bool o
 
 /// As OpenDataset, which opens all splits.
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDatasetSplits(const DataSpec& spec, bool only_test);
+/// What Read says first: OUT_OF_RANGE for an index outside the split, naming the dataset.
+absl::Status CheckIndex(const Dataset& dataset, Split split, int64_t index);
 /// Whether OpenDataset knows specs of this kind.
 bool IsDatasetKind(const std::string& kind);
 /// The forms of spec OpenDataset knows, for messages.

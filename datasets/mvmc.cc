@@ -187,11 +187,7 @@ class Mvmc final : public Dataset {
   }
 
   absl::Status Read(Split split, int64_t index, DatasetSample* sample) const override {
-    if (index < 0 || index >= size(split)) {
-      return absl::OutOfRangeError(absl::StrCat(info_.spec, ": sample ", index, " of the ",
-                                                ToString(split), " split, which has ",
-                                                size(split)));
-    }
+    if (absl::Status inside = CheckIndex(*this, split, index); !inside.ok()) return inside;
     const Samples& file = files_[split == Split::kTest ? files_.size() - 1 : 0];
     const int64_t at = members_[static_cast<int>(split)][index];
     const int classes = static_cast<int>(info_.class_names.size());

@@ -50,8 +50,10 @@ TEST_F(ItemViewsTest, SplitsCoverEverythingOnceAndShareNoPicture) {
       ASSERT_TRUE(dataset->Read(split, i, &sample).ok());
       EXPECT_TRUE(seen.insert(sample.pixels).second) << ToString(split) << " " << i;
     }
-    EXPECT_EQ(dataset->Read(split, dataset->size(split), &sample).code(),
-              absl::StatusCode::kOutOfRange);
+    EXPECT_EQ(ErrorText(dataset->Read(split, dataset->size(split), &sample),
+                        absl::StatusCode::kOutOfRange),
+              absl::StrCat(dataset->info().spec, ": sample ", dataset->size(split), " of the ",
+                           ToString(split), " split, which has ", dataset->size(split)));
     EXPECT_EQ(dataset->Read(split, -1, &sample).code(), absl::StatusCode::kOutOfRange);
   }
 }

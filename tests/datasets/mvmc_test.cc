@@ -110,6 +110,8 @@ TEST_F(MvmcTest, ReadsEverySampleInJustOneSplit) {
       const uint8_t second = i % 4 == 0 ? 0 : static_cast<uint8_t>((i + 1) * 2.55f + 128);
       EXPECT_NEAR(static_cast<uint8_t>(sample.pixels[7]), second, 1);
     }
+    EXPECT_TRUE(absl::IsOutOfRange((*dataset)->Read(split, -1, &sample)));
+    EXPECT_TRUE(absl::IsOutOfRange((*dataset)->Read(split, (*dataset)->size(split), &sample)));
   }
   EXPECT_EQ(seen.size(), 20u);
 }
