@@ -2,9 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/net/own_address.h"
 #include "train/rank_store.h"
 
 // LibTorch says that it was built with NCCL; its headers for us are NVIDIA's.
@@ -34,36 +32,12 @@ std::string FirstLine(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
-// This machine's address as the way to the master leaves it; empty if there is no way. A machine's
-// own name, which LibTorch would take, often stands for 127.0.1.1.
-std::string AddressTowards(const std::string& host, uint16_t port) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_socktype = SOCK_DGRAM;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return "";
-  std::string address;
-  for (const addrinfo* a = found; a != nullptr && address.empty(); a = a->ai_next) {
-    const int fd = socket(a->ai_family, a->ai_socktype, 0);
-    sockaddr_storage own{};
-    socklen_t size = sizeof own;
-    char text[NI_MAXHOST] = "";
-    if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0 &&
-        getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
-        getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text, sizeof text, nullptr, 0,
-                    NI_NUMERICHOST) == 0) {
-      address = text;
-    }
-    if (fd >= 0) close(fd);
-  }
-  freeaddrinfo(found);
-  return address;
-}
-
 std::shared_ptr<::gloo::transport::Device> GlooDevice(const RankEnvironment& environment) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr && interface[0] != '\0') {
     return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
   }
-  const std::string address = AddressTowards(environment.address, environment.port);
+  const std::string address = OwnAddressTowards(environment.address, environment.port);
   return address.empty() ? c10d::ProcessGroupGloo::createDefaultDevice()
                          : c10d::ProcessGroupGloo::createDeviceForHostname(address);
 }
