@@ -26,24 +26,6 @@
 namespace ddnn {
 namespace {
 
-constexpr char kSpec[] = R"(
-  name: "small" views: 1
-  input { channels: 1 height: 32 width: 32 offset: 0 scale: 0.00390625 }
-  class_name: "0" class_name: "1" class_name: "2" class_name: "3" class_name: "4"
-  class_name: "5" class_name: "6" class_name: "7" class_name: "8" class_name: "9"
-  tier {
-    name: "device"
-    layer { binary_conv { filters: 4 kernel: 3 padding: 1 } }
-    layer { max_pool { kernel: 4 } } layer { batch_norm {} } layer { sign {} }
-    exit { name: "local" layer { flatten {} } layer { binary_linear { outputs: 10 } }
-           layer { batch_norm {} } }
-  }
-  tier {
-    name: "cloud" features { kind: CC }
-    exit { name: "cloud" layer { flatten {} } layer { linear { outputs: 10 } } }
-  }
-  training { epochs: 4 batch: 32 learning_rate: 0.01 })";
-
 // Pixels of items whose label shows in which rows are light: where nothing can be learned, rounding
 // decides what is learned.
 std::string Striped(int items) {
@@ -110,7 +92,7 @@ class DataParallelTest : public ::testing::Test {
   DataParallelTest() {
     WriteItems(folder_ / "data", "train", 600, Striped(600));
     WriteItems(folder_ / "data", "t10k", 100, Striped(100));
-    WriteFile(folder_ / "small.textproto", kSpec);
+    WriteFile(folder_ / "small.textproto", SmallItemSpec());
   }
 
   std::vector<std::string> Command(const std::string& out, std::vector<std::string> more) const {

@@ -21,29 +21,11 @@
 namespace ddnn {
 namespace {
 
-constexpr char kSpec[] = R"(
-  name: "small" views: 1
-  input { channels: 1 height: 32 width: 32 offset: 0 scale: 0.00390625 }
-  class_name: "0" class_name: "1" class_name: "2" class_name: "3" class_name: "4"
-  class_name: "5" class_name: "6" class_name: "7" class_name: "8" class_name: "9"
-  tier {
-    name: "device"
-    layer { binary_conv { filters: 4 kernel: 3 padding: 1 } }
-    layer { max_pool { kernel: 4 } } layer { batch_norm {} } layer { sign {} }
-    exit { name: "local" layer { flatten {} } layer { binary_linear { outputs: 10 } }
-           layer { batch_norm {} } }
-  }
-  tier {
-    name: "cloud" features { kind: CC }
-    exit { name: "cloud" layer { flatten {} } layer { linear { outputs: 10 } } }
-  }
-  training { epochs: 4 batch: 32 learning_rate: 0.01 })";
-
 class EndingsTest : public ::testing::Test {
  protected:
   EndingsTest() {
     WriteMnistLike(folder_ / "data", 600, 100);
-    WriteFile(folder_ / "small.textproto", kSpec);
+    WriteFile(folder_ / "small.textproto", SmallItemSpec());
   }
 
   // Runs ddnn-train; sends it `signal` as soon as it has printed `lines` lines.
@@ -89,14 +71,7 @@ class EndingsTest : public ::testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
   std::map<std::string, std::string> Files(const std::string& name) const {
-    std::map<std::string, std::string> files;
-    const std::filesystem::path root = folder_ / name;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
-      if (!entry.is_regular_file()) continue;
-      files[entry.path().lexically_relative(root).string()] =
-          ToHex(Sha256(*ReadFile(entry.path().string(), 1 << 20)));
-    }
-    return files;
+    return FileHashes(folder_ / name);
   }
   bool Exists(const std::string& name) const { return std::filesystem::exists(folder_ / name); }
   bool Said(const std::string& words) const { return output_.find(words) != std::string::npos; }

@@ -59,14 +59,7 @@ class ResumeTest : public ::testing::Test {
         .status();
   }
   std::map<std::string, std::string> Files(const std::string& name) const {
-    std::map<std::string, std::string> files;
-    const std::filesystem::path root = folder_ + "/" + name;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
-      if (!entry.is_regular_file()) continue;
-      files[entry.path().lexically_relative(root).string()] =
-          ToHex(Sha256(*ReadFile(entry.path().string(), 1 << 20)));
-    }
-    return files;
+    return FileHashes(folder_ + "/" + name);
   }
   bool Exists(const std::string& name) const {
     return std::filesystem::exists(folder_ + "/" + name);

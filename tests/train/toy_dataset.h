@@ -1,6 +1,7 @@
 #ifndef DDNN_TESTS_TRAIN_TOY_DATASET_H_
 #define DDNN_TESTS_TRAIN_TOY_DATASET_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -83,6 +84,13 @@ NetworkPlan PlanOf(const std::string& spec);
 /// exit.
 std::string TinySpec(const std::string& join_scores = "MP",
                      const std::string& join_features = "CC");
+
+/// One view of an MNIST-like item, a binary device with a "local" exit, a cloud with a "cloud"
+/// exit: four epochs of it take a second.
+std::string SmallItemSpec();
+
+/// The hash of every file of a bundle by its name inside it.
+std::map<std::string, std::string> FileHashes(const std::string& bundle);
 
 }  // namespace ddnn
 

@@ -32,16 +32,8 @@ class TrainBundleTest : public ::testing::Test {
     return TrainBundle(plan_, dataset_, folder_ + "/" + name, options_, CreateTorchEngine,
                        &progress);
   }
-  // The hash of every file of a bundle by its name inside it.
   std::map<std::string, std::string> Files(const std::string& name) const {
-    std::map<std::string, std::string> files;
-    const std::filesystem::path root = folder_ + "/" + name;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
-      if (!entry.is_regular_file()) continue;
-      files[entry.path().lexically_relative(root).string()] =
-          ToHex(Sha256(*ReadFile(entry.path().string(), 1 << 20)));
-    }
-    return files;
+    return FileHashes(folder_ + "/" + name);
   }
   std::vector<std::string> Left() const {
     std::vector<std::string> names;
