@@ -10,6 +10,7 @@
 #include "runtime/core/float_bytes.h"
 #include "runtime/core/fold.h"
 #include "train/binary_linear.h"
+#include "train/norm_block.h"
 
 namespace ddnn::train {
 namespace {
@@ -130,6 +131,12 @@ void LayerStack::JoinRanks(Ranks* ranks) {
   for (Block& block : blocks_) block.shape.ranks = ranks;
 }
 
+Activation LayerStack::ActivationAt(size_t i) const {
+  const Kind kind = i < steps_.size() ? steps_[i].layer.kind_case() : Kind::KIND_NOT_SET;
+  if (kind == Kind::kSign) return Activation::kSign;
+  return kind == Kind::kRelu ? Activation::kRelu : Activation::kNone;
+}
+
 size_t LayerStack::PlanBlock(size_t first, ConvBlockShape* shape) const {
   const auto kind = [&](size_t i) {
     return i < steps_.size() ? steps_[i].layer.kind_case() : Kind::KIND_NOT_SET;
@@ -153,11 +160,8 @@ size_t LayerStack::PlanBlock(size_t first, ConvBlockShape* shape) const {
   if (kind(i) != Kind::kBatchNorm) return 0;
   shape->momentum = Momentum(steps_[i].layer.batch_norm());
   shape->epsilon = Epsilon(steps_[i++].layer.batch_norm());
-  shape->activation = Activation::kNone;
-  if (kind(i) == Kind::kSign || kind(i) == Kind::kRelu) {
-    shape->activation = kind(i) == Kind::kSign ? Activation::kSign : Activation::kRelu;
-    ++i;
-  }
+  shape->activation = ActivationAt(i);
+  if (shape->activation != Activation::kNone) ++i;
   const Shape& in = steps_[first].input.shape;
   return FitsConvBlock(*shape, in.height, in.width) ? i - first : 0;
 }
@@ -203,6 +207,12 @@ at::Tensor LayerStack::Forward(at::Tensor x, const at::Tensor& mask, bool traini
       x = ConvBlock(blocks_[i].shape, x, mask, step.weight, norm.gamma, norm.beta, norm.mean,
                     norm.variance);
       i += blocks_[i].steps - 1;
+    } else if (kind == Kind::kBatchNorm && training && FitsNormBlock(x)) {
+      NormShape shape{ActivationAt(i + 1), false, Momentum(step.layer.batch_norm()),
+                      Epsilon(step.layer.batch_norm()), ranks_};
+      if (shape.activation != Activation::kNone) ++i;
+      shape.planes = i + 1 < steps_.size() && blocks_[i + 1].steps > 0;
+      x = NormBlock(shape, x, mask, step.gamma, step.beta, step.mean, step.variance);
     } else if (kind == Kind::kBatchNorm && !training) {
       x = in_units(x);
       if (adopting_) AdoptStatistics(step, x, mask);

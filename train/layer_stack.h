@@ -70,6 +70,8 @@ class LayerStack {
   void ImportStep(const Step& step, int group, const v1::SectionLayer& layer) const;
   void AdoptStatistics(const Step& step, const at::Tensor& x, const at::Tensor& mask) const;
   void Prepare(Step* step) const;
+  /// Of what step i computes; kNone where it is another layer or there is none.
+  Activation ActivationAt(size_t i) const;
   /// How many steps, from `first` on, one ConvBlock computes; 0: none.
   size_t PlanBlock(size_t first, ConvBlockShape* shape) const;
   at::Tensor Apply(const Step& step, const at::Tensor& x, const at::Tensor& mask,

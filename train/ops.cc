@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "train/masked_norm.h"
+#include "train/norm_block.h"
 #include "train/parallel.h"
 
 namespace ddnn::train {
@@ -118,14 +118,13 @@ at::Tensor MaskedBatchNorm(const at::Tensor& x, const at::Tensor& mask, const at
                            const at::Tensor& variance, double momentum, double epsilon,
                            Ranks* ranks) {
   const int64_t channels = gamma.size(0), area = x.size(2) * x.size(3);
+  if (FitsNormBlock(x)) {
+    return NormBlock({Activation::kNone, /*planes=*/false, momentum, epsilon, ranks}, x, mask,
+                     gamma, beta, mean, variance);
+  }
   if (ranks == nullptr && !mask.defined() && x.size(0) * area > 1) {
     return at::batch_norm(x, gamma, beta, mean, variance, /*training=*/true, momentum, epsilon,
                           /*cudnn_enabled=*/false);
-  }
-  const bool fused = x.is_cpu() && x.scalar_type() == at::kFloat;
-  if (fused && (mask.defined() || ranks != nullptr)) {
-    return FusedMaskedNorm(x, mask.defined() ? mask : at::ones({x.size(0), 1}), gamma, beta, mean,
-                           variance, momentum, epsilon, ranks);
   }
   const at::Tensor present =
       SpreadMask(mask.defined() ? mask : at::ones({x.size(0), 1}, x.options()),

@@ -14,6 +14,17 @@ struct NormTerms {
   Activation activation;
 };
 
+/// The same for rows of one value per channel.
+struct RowNorm {
+  const float *shift, *scale, *bias;
+  Activation activation;
+};
+
+/// dx = factor * (g - offset - (x - shift) * slope), per channel.
+struct RowSlope {
+  const float *factor, *offset, *slope;
+};
+
 /// One step of Adam: see adam.h.
 struct AdamTerms {
   float keep;                       ///< of the value: 1 - rate * decay
@@ -96,6 +107,32 @@ struct PlaneKernels {
   /// \return  how many are on the other side of 0 now (0 itself counts as positive)
   int64_t (*adam)(const AdamTerms& terms, const float* gradient, int64_t size, float* value,
                   float* first, float* second);
+
+  // Rows of `channels` values one behind the other: a sample of a channels-last tensor.
+
+  /// sum[c] = sum over rows of x
+  void (*row_sums)(const float* x, int64_t rows, int64_t channels, float* sum);
+
+  /// sum[c] = sum over rows of the squared distance from centre[c]
+  void (*row_squares)(const float* x, int64_t rows, int64_t channels, const float* centre,
+                      float* sum);
+
+  void (*normalise_rows)(const float* x, int64_t rows, int64_t channels, const RowNorm& norm,
+                         float* y);
+
+  /// Per channel what gradient_sums gives for a plane.
+  void (*row_gradient_sums)(const float* x, const float* dy, int64_t rows, int64_t channels,
+                            const RowNorm& norm, float* sum, float* moment);
+
+  void (*row_gradient)(const float* x, const float* dy, int64_t rows, int64_t channels,
+                       const RowNorm& norm, const RowSlope& slope, float* dx);
+
+  /// to[c][r] = from[r][c]
+  void (*transpose)(const float* from, int64_t rows, int64_t columns, float* to);
+
+  /// bfloat16 to float, exactly, and back to the nearest, of two equally near ones the even.
+  void (*widen)(const uint16_t* from, int64_t size, float* to);
+  void (*narrow)(const float* from, int64_t size, uint16_t* to);
 };
 
 /// Those for this processor.
