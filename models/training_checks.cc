@@ -118,6 +118,10 @@ absl::Status CheckTraining(const v1::NetworkSpec& spec) {
   status.Update(CheckPatience(training));
   status.Update(CheckClassWeights(training, spec.class_name_size()));
   status.Update(CheckAugmentation(spec));
+  if (status.ok() && !v1::Precision_IsValid(training.precision())) {
+    status = absl::InvalidArgumentError(absl::StrCat("training.precision is ", training.precision(),
+                                                     ", expected FLOAT32 or BFLOAT16"));
+  }
   return status;
 }
 

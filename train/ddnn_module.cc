@@ -72,6 +72,9 @@ DdnnModule::DdnnModule(const NetworkPlan& plan) : plan_(plan) {
       LayerStack head(Layers(spec.exit().layer()), node.features, node.head, count);
       const v1::Input& input = plan_.spec().input();
       if (t == 0) body.TakePixels(input.offset(), input.scale());
+      for (LayerStack* stack : {&body, &head}) {
+        stack->set_precision(plan_.spec().training().precision());
+      }
       module.groups.push_back({std::move(nodes), std::move(body), std::move(head)});
     }
     if (tier.children_exit >= 0 && plan_.exits()[tier.children_exit].scores == v1::CC) {

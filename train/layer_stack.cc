@@ -224,7 +224,8 @@ at::Tensor LayerStack::Forward(at::Tensor x, const at::Tensor& mask, bool traini
       x = Apply(step, in_units(x), mask, training);
     }
   }
-  return in_units(x);
+  // No copy where it is float already.
+  return in_units(x).to(at::kFloat);
 }
 
 at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Tensor& mask,
@@ -232,7 +233,7 @@ at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Te
   switch (step.layer.kind_case()) {
     case Kind::kBinaryConv:
     case Kind::kConv:
-      return ApplyConv(step, x);
+      return ApplyConv(step, x, training);
     case Kind::kBinaryLinear:
     case Kind::kLinear:
       return ApplyLinear(step, x);
@@ -267,17 +268,22 @@ at::Tensor LayerStack::Apply(const Step& step, const at::Tensor& x, const at::Te
   return x;  // a checked plan has no such layer
 }
 
-at::Tensor LayerStack::ApplyConv(const Step& step, const at::Tensor& x) const {
+at::Tensor LayerStack::ApplyConv(const Step& step, const at::Tensor& x, bool training) const {
   const v1::Conv& conv = ConvOf(step.layer);
   const std::vector<int64_t> stride(2, Or(conv.stride(), 1)), padding(2, conv.padding());
   const std::vector<int64_t> dilation(2, 1);
-  const at::Tensor weight = step.binary ? SignSte(step.weight) : step.weight;
-  return at::conv2d(x.contiguous(at::MemoryFormat::ChannelsLast), weight, step.bias,
+  // Sums of binary layers are integers; a bfloat16 would round them.
+  const bool half = training && !step.binary && precision_ == v1::BFLOAT16;
+  const at::ScalarType type = half ? at::kBFloat16 : at::kFloat;
+  const at::Tensor weight = step.binary ? SignSte(step.weight) : step.weight.to(type);
+  const at::Tensor bias = step.bias.defined() ? step.bias.to(type) : step.bias;
+  return at::conv2d(x.to(type).contiguous(at::MemoryFormat::ChannelsLast), weight, bias,
                     at::IntArrayRef(stride), at::IntArrayRef(padding), at::IntArrayRef(dilation),
                     groups_);
 }
 
-at::Tensor LayerStack::ApplyLinear(const Step& step, const at::Tensor& x) const {
+at::Tensor LayerStack::ApplyLinear(const Step& step, const at::Tensor& input) const {
+  const at::Tensor x = input.to(at::kFloat);
   if (step.binary && x.is_cpu()) return BinaryLinearBlock(x, step.weight);
   const at::Tensor weight = step.binary ? SignSte(step.weight) : step.weight;
   const int64_t batch = x.size(0), inputs = step.input.shape.size();

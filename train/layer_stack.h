@@ -28,6 +28,8 @@ class LayerStack {
 
   /// The input is pixels, x = (pixel - offset) * scale in the network's units.
   void TakePixels(double offset, double scale);
+  /// In training, convolutions with float weights are computed in this.
+  void set_precision(v1::Precision precision) { precision_ = precision; }
   /// From now on batch norm in training takes its statistics over all ranks. Not owned.
   void JoinRanks(Ranks* ranks);
 
@@ -76,8 +78,8 @@ class LayerStack {
   size_t PlanBlock(size_t first, ConvBlockShape* shape) const;
   at::Tensor Apply(const Step& step, const at::Tensor& x, const at::Tensor& mask,
                    bool training) const;
-  at::Tensor ApplyConv(const Step& step, const at::Tensor& x) const;
-  at::Tensor ApplyLinear(const Step& step, const at::Tensor& x) const;
+  at::Tensor ApplyConv(const Step& step, const at::Tensor& x, bool training) const;
+  at::Tensor ApplyLinear(const Step& step, const at::Tensor& input) const;
   at::Tensor ApplyFolded(const Step& step, const at::Tensor& x) const;
   v1::SectionLayer ExportStep(const Step& step, int group) const;
 
@@ -91,6 +93,7 @@ class LayerStack {
   Ranks* ranks_ = nullptr;
   bool adopting_ = false;
   bool pixels_ = false;
+  v1::Precision precision_ = v1::FLOAT32;
   double offset_ = 0, scale_ = 1;
   std::vector<Step> steps_;
   std::vector<Block> blocks_;  ///< by first step

@@ -178,6 +178,12 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
                plan.spec().name(), absl::GetFlag(FLAGS_data), options.epochs, options.batch, ranks,
                options.threads);
   std::fflush(stdout);
+  if (plan.spec().training().precision() == v1::BFLOAT16 && absl::GetFlag(FLAGS_device) == "cpu" &&
+      !ProcessorHasBfloat16()) {
+    absl::FPrintF(stderr,
+                  "ddnn-train: this processor has no bfloat16 instructions: training.precision "
+                  "FLOAT32 would be faster\n");
+  }
   absl::StatusOr<std::unique_ptr<TrainingLog>> log = OpenLog();
   if (!log.ok()) return log.status();
   Progress progress(stdout, isatty(STDOUT_FILENO), log->get());

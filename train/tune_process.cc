@@ -1,6 +1,7 @@
 #include "train/tune_process.h"
 
 #include <malloc.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <climits>
@@ -35,6 +36,17 @@ void KeepFreedMemory() {
 void TuneProcess(char** argv) {
   StartAnewSpinningBriefly(argv);
   KeepFreedMemory();
+}
+
+bool ProcessorHasBfloat16() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16");
+#elif defined(__aarch64__)
+  return (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace ddnn::train

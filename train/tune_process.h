@@ -15,6 +15,9 @@ namespace ddnn::train {
 ///   freed memory is kept.
 void TuneProcess(char** argv);
 
+/// Whether this processor multiplies bfloat16 itself; without, LibTorch does so slowly.
+bool ProcessorHasBfloat16();
+
 }  // namespace ddnn::train
 
 #endif  // DDNN_TRAIN_TUNE_PROCESS_H_

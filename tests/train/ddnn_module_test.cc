@@ -122,6 +122,60 @@ TEST(DdnnModule, ComputesWhatTheExportedFloatSectionsCompute) {
   }
 }
 
+// The scores of all exits in training mode and the gradients of all parameters.
+std::vector<at::Tensor> TrainedWith(const v1::NetworkSpec& from, v1::Precision precision) {
+  v1::NetworkSpec spec = from;
+  spec.mutable_training()->set_precision(precision);
+  at::manual_seed(3);
+  DdnnModule module(PlanOf(spec.DebugString()));
+  const Inputs in = RandomInputs(module.plan(), 8, 0.8);
+  std::vector<at::Tensor> all;
+  at::Tensor sum = at::zeros({});
+  for (const ExitBatch& exit : module.Forward(in.pixels, in.presence)) {
+    EXPECT_EQ(exit.scores.scalar_type(), at::kFloat);
+    all.push_back(exit.scores.detach());
+    sum = sum + (exit.scores * at::arange(exit.scores.size(1))).sum();
+  }
+  sum.backward();
+  for (const at::Tensor& p : module.parameters()) {
+    EXPECT_EQ(p.scalar_type(), at::kFloat);
+    all.push_back(p.grad().defined() ? p.grad() : at::zeros_like(p));
+  }
+  return all;
+}
+
+TEST(DdnnModule, ComputesFloatConvolutionsInBfloat16WhereTheSpecSaysSo) {
+  v1::NetworkSpec spec = PlanOf(TinySpec("CC", "CC")).spec();
+  v1::Tier* device = spec.mutable_tier(0);
+  *device->mutable_layer(0)->mutable_conv() = v1::Conv(device->layer(0).binary_conv());
+  device->mutable_layer(3)->mutable_relu();
+  const std::vector<at::Tensor> whole = TrainedWith(spec, v1::FLOAT32);
+  const std::vector<at::Tensor> half = TrainedWith(spec, v1::BFLOAT16);
+  ASSERT_EQ(half.size(), whole.size());
+  // A bias before batch norm has no gradient but what rounding leaves.
+  double longest = 0, largest = 0;
+  for (const at::Tensor& t : whole) longest = std::max(longest, t.norm().item<double>());
+  for (size_t i = 0; i < whole.size(); ++i) {
+    const double size = whole[i].norm().item<double>() + 0.1 * longest;
+    const double off = (half[i] - whole[i]).norm().item<double>() / size;
+    EXPECT_LT(off, 0.1) << i << ": " << whole[i] << half[i];
+    largest = std::max(largest, off);
+  }
+  EXPECT_GT(largest, 1e-5);
+}
+
+TEST(DdnnModule, NeverRoundsABinaryNetwork) {
+  for (int seed = 1; seed <= 5; ++seed) {
+    Random random(seed);
+    RandomSpecOptions options;
+    options.binary_only = true;
+    const v1::NetworkSpec spec = RandomSpec(options, &random);
+    const std::vector<at::Tensor> whole = TrainedWith(spec, v1::FLOAT32);
+    const std::vector<at::Tensor> half = TrainedWith(spec, v1::BFLOAT16);
+    for (size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(half[i], whole[i])) << i;
+  }
+}
+
 TEST(DdnnModule, IsNotMovedByWhatAbsentViewsShow) {
   at::manual_seed(2);
   const NetworkPlan plan = PlanOf(TinySpec());
