@@ -171,10 +171,15 @@ class Charts {
                 "Falling is learning. Dashed lines that rise again: it learns by heart.") +
            Card("Training: accuracy of each exit",
                 LineChart("Training: accuracy", epochs, {"accuracy", true}, accuracies),
-                absl::StrFormat(
-                    "Solid: samples it is trained on, with views hidden where the network "
-                    "says so. Dashed: samples held back. Epoch %d is the one deployed.",
-                    in_.bundle.manifest.provenance().best_epoch()));
+                absl::StrCat("Solid: samples it is trained on, with views hidden where the network "
+                             "says so. Dashed: samples held back. ",
+                             Deployed()));
+  }
+
+  std::string Deployed() const {
+    const v1::Provenance& from = in_.bundle.manifest.provenance();
+    if (KeptTheStart(from)) return "What is deployed is the bundle it started from.";
+    return absl::StrFormat("Epoch %d is the one deployed.", from.best_epoch());
   }
 
   const ReportInput& in_;

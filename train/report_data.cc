@@ -188,4 +188,8 @@ ReportData CollectReportData(const ReportInput& input) {
   return data;
 }
 
+bool KeptTheStart(const v1::Provenance& provenance) {
+  return provenance.best_epoch() == 0 && !provenance.init().empty();
+}
+
 }  // namespace ddnn::train

@@ -86,6 +86,9 @@ struct ReportData {
 };
 ReportData CollectReportData(const ReportInput& input);
 
+/// Whether fine-tuning found nothing better than the bundle it started from.
+bool KeptTheStart(const v1::Provenance& provenance);
+
 }  // namespace ddnn::train
 
 #endif  // DDNN_TRAIN_REPORT_DATA_H_

@@ -232,8 +232,13 @@ class Page {
     fact("trained on", EscapeHtml(from.data()));
     fact("measured on", absl::StrCat(EscapeHtml(in_.summary.data()), ", ", in_.summary.samples(),
                                      " test samples"));
-    fact("training", absl::StrFormat("epoch %d of %d, batches of %d, seed %d", from.best_epoch(),
-                                     from.epochs(), from.batch(), from.seed()));
+    const std::string kept =
+        KeptTheStart(from)
+            ? absl::StrFormat("no epoch of %d was better than the bundle it started from",
+                              from.epochs())
+            : absl::StrFormat("epoch %d of %d", from.best_epoch(), from.epochs());
+    fact("training",
+         absl::StrFormat("%s; batches of %d, seed %d", kept, from.batch(), from.seed()));
     fact("thresholds", EscapeHtml(from.calibration()));
     for (const TierPlan& tier : plan_.tiers()) {
       int64_t most = 0;

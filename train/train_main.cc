@@ -61,7 +61,8 @@ How it trains is in the network's training { ... }: schedule of the learning rat
 patience (early stopping), class weights, augmentation. docs/training.md shows it.
 
 --init BUNDLE fine-tunes: its input, tree and layers must be those of --network. The first step goes
-on from what the bundle computes; the optimiser begins anew.
+on from what the bundle computes; the optimiser begins anew. Where no epoch is better than the start,
+its sections are kept.
 
   ddnn-train --network mine.textproto --data folder:pictures --init out/six --out out/mine
 
@@ -198,9 +199,11 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
     absl::PrintF("ended early: no better for %d epochs (training.patience)\n",
                  plan.spec().training().patience());
   }
-  absl::PrintF("\n%s\nepoch %d of %d is in %s; %s/report.html says whether to deploy it\n",
-               ToText(plan, result->summary), result->trained.best_epoch, result->trained.epochs,
-               out, out);
+  const int best = result->trained.best_epoch;
+  absl::PrintF("\n%s\n%s of %d is in %s; %s/report.html says whether to deploy it\n",
+               ToText(plan, result->summary),
+               best > 0 ? absl::StrCat("epoch ", best) : "--init, better than every epoch",
+               result->trained.epochs, out, out);
   return 0;
 }
 

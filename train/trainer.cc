@@ -76,6 +76,11 @@ void Calibrate(DdnnModule* module, const SampleStore& store, const c10::Device& 
   if (group != nullptr) SumCalibration(group, record);
 }
 
+double SumOfAccuracies(const ProgressReport& report) {
+  return std::accumulate(report.calibration_accuracy.begin(), report.calibration_accuracy.end(),
+                         0.0);
+}
+
 // What makes this run this run: a checkpoint continues no other.
 v1::TrainingRun Identity(const NetworkPlan& plan, const SampleStore& train,
                          const SampleStore& calibration, const TrainOptions& options) {
@@ -166,7 +171,7 @@ class Run {
   // A function of what a checkpoint holds: a resumed run ends where the whole one does.
   bool OutOfPatience() const {
     const int patience = plan_.spec().training().patience();
-    return patience > 0 && now_.best_epoch() > 0 && epoch() - 1 - now_.best_epoch() >= patience;
+    return patience > 0 && epoch() - 1 - now_.best_epoch() >= patience;
   }
 
   // Reading samples takes each rank another time.
@@ -275,9 +280,8 @@ class Run {
     if (group_ != nullptr) TakeFromRank0();
     Calibrate(&learner_.module(), calibration_, device_, group_, now_.mutable_now());
     ProgressReport report = Report();
-    const double sum = std::accumulate(report.calibration_accuracy.begin(),
-                                       report.calibration_accuracy.end(), 0.0);
-    report.best = now_.best_epoch() == 0 || sum > now_.best_accuracy();
+    const double sum = SumOfAccuracies(report);
+    report.best = now_.best_section().empty() || sum > now_.best_accuracy();
     if (report.best) {
       now_.set_best_epoch(report.epoch);
       now_.set_best_accuracy(sum);
@@ -316,6 +320,9 @@ class Run {
     Calibrate(&learner_.module(), calibration_, device_, group_, &start);
     ProgressReport report = ReportOf(start);
     report.epochs = options_.epochs;
+    // As they came: what the module would export is another rounding of the same function.
+    now_.mutable_best_section()->Assign(sections->begin(), sections->end());
+    now_.set_best_accuracy(SumOfAccuracies(report));
     progress_->OnEpoch(report, absl::Now());
     return absl::OkStatus();
   }

@@ -42,7 +42,7 @@ struct TrainOptions {
 
 struct Trained {
   std::vector<v1::Section> sections;  ///< of the best epoch
-  int best_epoch = 0;                 ///< counts from 1
+  int best_epoch = 0;                 ///< counts from 1; 0: none was better than options.init
   int epochs = 0;                     ///< completed
   v1::TrainingHistory history;        ///< of all epochs completed
 };
@@ -59,8 +59,9 @@ bool CudaAvailable();
 /// several sittings: a checkpoint is written after every epoch and when *stop ends it.
 ///
 /// With options.init it is fine-tuning: the first step goes on from the function that the bundle's
-/// sections compute, which progress->OnEpoch hears of as epoch 0. INVALID_ARGUMENT names what does
-/// not fit (SectionsToStartFrom).
+/// sections compute, which progress->OnEpoch hears of as epoch 0. They are kept where no epoch is
+/// better, and patience counts from them. INVALID_ARGUMENT names what does not fit
+/// (SectionsToStartFrom).
 /// With options.group every rank takes its part of each batch, in order; batch norm, loss and
 /// gradients are those of the whole batch, so that it learns what one process would, up to rounding
 /// and dropout. All ranks get the result. UNAVAILABLE names a rank that is gone; CANCELLED comes to

@@ -104,6 +104,18 @@ class FineTuneTest : public ::testing::Test {
     }
     std::vector<double> accuracy;
   };
+  // Stops behind so many steps.
+  class Plug : public Start {
+   public:
+    Plug(std::atomic<bool>* stop, int64_t step) : stop_(stop), step_(step) {}
+    void OnBatch(const ProgressReport& report, absl::Time) override {
+      if (report.step == step_) *stop_ = true;
+    }
+
+   private:
+    std::atomic<bool>* stop_;
+    int64_t step_;
+  };
   absl::StatusOr<BundleResult> Train(const NetworkPlan& plan, const std::string& name,
                                      const Bundle* init, Progress* progress) {
     ToyDataset::Options sizes;
@@ -159,6 +171,33 @@ TEST_F(FineTuneTest, BeginsAsGoodAsTheBundleIs) {
   EXPECT_EQ(bundle.manifest.provenance().init(), "");
 }
 
+// Also when it is interrupted on the way, when only the checkpoint knows the start.
+TEST_F(FineTuneTest, KeepsTheStartWhereNoEpochIsBetter) {
+  const Bundle bundle = First("first");
+  const NetworkPlan wild = PlanOf(absl::StrReplaceAll(
+      TinySpec("CC"), {{"learning_rate: 0.01 ", "learning_rate: 1 patience: 2 "}}));
+  Plug plug(&stop_, 3);
+  ASSERT_TRUE(absl::IsCancelled(Train(wild, "second", &bundle, &plug).status()));
+  stop_ = false;
+  resume_ = true;
+  Start silent;
+  const auto tuned = Train(wild, "second", &bundle, &silent);
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  EXPECT_EQ(tuned->trained.best_epoch, 0);
+  EXPECT_EQ(tuned->trained.epochs, 2);
+  for (const v1::EpochRecord& epoch : tuned->trained.history.epoch()) EXPECT_FALSE(epoch.best());
+  const auto loaded = LoadBundle(folder_ + "/second");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->manifest.provenance().best_epoch(), 0);
+  for (const auto& [place, section] : bundle.sections) {
+    EXPECT_TRUE(loaded->sections.at(place).SerializeAsString() == section.SerializeAsString());
+  }
+  const std::string page = *ReadFile(folder_ + "/second/report.html", 1 << 24);
+  EXPECT_NE(page.find("no epoch of 2 was better than the bundle it started from"),
+            std::string::npos);
+  EXPECT_EQ(page.find("Epoch 0 "), std::string::npos);
+}
+
 TEST_F(FineTuneTest, RefusesAnotherNetworksBundleAndNamesWhatDiffers) {
   const Bundle bundle = First("first");
   const auto expect_words = [](const std::string& message, std::vector<std::string> words) {
@@ -182,20 +221,9 @@ TEST_F(FineTuneTest, RefusesAnotherNetworksBundleAndNamesWhatDiffers) {
 
 TEST_F(FineTuneTest, ResumesOnlyWithTheSameStart) {
   const Bundle bundle = First("first");
-  // Stops once it is under way.
-  class Plug : public Start {
-   public:
-    explicit Plug(std::atomic<bool>* stop) : stop_(stop) {}
-    void OnBatch(const ProgressReport& report, absl::Time) override {
-      if (report.step == 9) *stop_ = true;
-    }
-
-   private:
-    std::atomic<bool>* stop_;
-  };
   Start silent;
   ASSERT_TRUE(Train(plan_, "whole", &bundle, &silent).ok());
-  Plug plug(&stop_);
+  Plug plug(&stop_, 9);
   ASSERT_TRUE(absl::IsCancelled(Train(plan_, "part", &bundle, &plug).status()));
   stop_ = false;
   resume_ = true;
