@@ -55,9 +55,10 @@ Under an accuracy drop, the fewest bytes; under the other two, the highest accur
 calibration split is looked at: three tenths are searched, the others test what was found. The
 searched ones also give each exit's temperature, and its thresholds where views are missing: no
 higher than leaves its answers as often right as with all views. The confidence is a bound for any
-distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an estimate; it says nothing about samples of another kind, or of a network that was chosen on the same
-calibration samples. When nothing keeps the constraint at that confidence, nothing is written. The
-test split is read at the end, for report.json and report.html. Every daemon needs the new bundle.)";
+distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an estimate; it says
+nothing about samples of another kind, or of a network that was chosen on the same calibration
+samples. When nothing keeps the constraint at that confidence, nothing is written. The test split is
+read at the end, for report.json and report.html. Every daemon needs the new bundle.)";
 
 // What people type elsewhere: --max-bytes for --max_bytes.
 void UnderscoresInFlags(int argc, char** argv) {
@@ -153,6 +154,8 @@ absl::StatusOr<int> Main() {
   }
   absl::StatusOr<CalibrateOptions> options = Options();
   if (!options.ok()) return options.status();
+  int threads = absl::GetFlag(FLAGS_threads);
+  if (absl::Status possible = CheckThreads(threads); !possible.ok()) return possible;
   const std::string from = Directory(absl::GetFlag(FLAGS_bundle));
   const std::string given = absl::GetFlag(FLAGS_out), out = given.empty() ? from : Directory(given);
   if (absl::Status status = CheckReplaceable(out); !status.ok()) return status;
@@ -165,15 +168,14 @@ absl::StatusOr<int> Main() {
 
   const std::atomic<bool>* stop = CatchInterrupts();
   SetTorchThreads(1);  // each of these threads runs the network on samples of its own
-  int threads = absl::GetFlag(FLAGS_threads);
-  if (threads <= 0) threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (threads == 0) threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   absl::StatusOr<SampleStore> samples = LoadSplit(**dataset, Split::kCalibration, threads, stop);
   if (!samples.ok()) return samples.status();
   absl::StatusOr<ExitRecords> records =
       RecordExits(*bundle, CreateTorchEngine, *samples, /*missing=*/0, threads, stop);
   if (!records.ok()) return records.status();
-  absl::StatusOr<std::vector<ExitRecords>> hidden = RecordWithViewsHidden(
-      *bundle, CreateTorchEngine, *samples, options->seed, threads, stop);
+  absl::StatusOr<std::vector<ExitRecords>> hidden =
+      RecordWithViewsHidden(*bundle, CreateTorchEngine, *samples, options->seed, threads, stop);
   if (!hidden.ok()) return hidden.status();
   absl::StatusOr<Calibrated> found = Calibrate(bundle->plan, *records, *hidden, *options);
   if (!found.ok()) return found.status();

@@ -2,6 +2,8 @@
 #define DDNN_TRAIN_RUN_PROGRAM_H_
 
 #include <cstdio>
+#include <exception>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,21 +16,40 @@
 
 namespace ddnn::train {
 
-/// What ddnn-train and ddnn-eval do around their work: reads the flags, and gives the exit status
-/// that `work` wants, 130 when it was cancelled, or 1 after its error was told on stderr.
+/// That --threads is a number of threads that a process can have: where it cannot, what starts them
+/// ends the process. INVALID_ARGUMENT names what was found and what was expected.
+inline absl::Status CheckThreads(int threads) {
+  constexpr int kMost = 1024;
+  if (threads >= 0 && threads <= kMost) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--threads=", threads, ": expected 0 to ", kMost));
+}
+
+/// The exit status that `work` wants, 130 when it was cancelled, or 1 after its error, returned or
+/// thrown, was told on stderr behind the program's name.
+inline int ExitStatus(const std::string& name, const std::function<absl::StatusOr<int>()>& work) {
+  absl::StatusOr<int> code = 0;
+  try {
+    code = work();
+  } catch (const std::exception& error) {
+    code = absl::InternalError(error.what());
+  }
+  if (code.ok()) return *code;
+  if (absl::IsCancelled(code.status())) return 130;
+  absl::FPrintF(stderr, "%s: %s\n", name, code.status().message());
+  return 1;
+}
+
+/// What ddnn-train, ddnn-eval and ddnn-calibrate do around their work: once per process, reads the
+/// flags, and gives its ExitStatus.
 inline int RunProgram(int argc, char** argv, const std::string& name, const char* usage,
                       absl::StatusOr<int> (*work)()) {
   TuneProcess(argv);
   absl::SetProgramUsageMessage(usage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  const absl::StatusOr<int> code =
-      rest.size() > 1
-          ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"))
-          : work();
-  if (code.ok()) return *code;
-  if (absl::IsCancelled(code.status())) return 130;
-  absl::FPrintF(stderr, "%s: %s\n", name, code.status().message());
-  return 1;
+  return ExitStatus(name, [&]() -> absl::StatusOr<int> {
+    if (rest.size() == 1) return work();
+    return absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"));
+  });
 }
 
 }  // namespace ddnn::train

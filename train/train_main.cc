@@ -96,7 +96,7 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan, int processes) {
   absl::Status status = at_least("epochs", absl::GetFlag(FLAGS_epochs), 0);
   status.Update(at_least("batch", absl::GetFlag(FLAGS_batch), 0));
   status.Update(at_least("samples", absl::GetFlag(FLAGS_samples), int64_t{0}));
-  status.Update(at_least("threads", absl::GetFlag(FLAGS_threads), 0));
+  status.Update(CheckThreads(absl::GetFlag(FLAGS_threads)));
   const double rate = absl::GetFlag(FLAGS_learning_rate);
   if (!(rate >= 0 && rate <= 10)) {
     status.Update(

@@ -63,6 +63,10 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --network " + folder_ + "/none" + out, "/none");
   ExpectRefused("ddnn-train --data mnist --device tpu" + network + out, "cpu or cuda");
   ExpectRefused("ddnn-train --data mnist --batch=-1" + network + out, "--batch=-1");
+  for (const char* threads : {"-1", "1000000"}) {
+    ExpectRefused(absl::StrCat("ddnn-train --data mnist --threads=", threads, network, out),
+                  absl::StrCat("--threads=", threads, ": expected 0 to 1024"));
+  }
   ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
   ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
   std::ofstream(folder_ + "/file") << "x";
@@ -101,6 +105,7 @@ TEST_F(CommandsTest, CalibrateRefusesWhatItCannotKeep) {
   ExpectRefused(base + " --max-bytes=nan", "--max_bytes: \"nan\"");
   ExpectRefused(base + " --max_bytes -5", "--max_bytes: \"-5\"");
   ExpectRefused(base + " --max_escalation 20% --confidence 100%", "less than 100 %");
+  ExpectRefused(base + " --max_escalation 20% --threads=1000000", "expected 0 to 1024");
   ExpectRefused(base + " --max_escalation 20% --data nonsense:x", "nonsense");
   std::ofstream(folder_ + "/file") << "x";
   ExpectRefused(base + " --max_escalation 20% --out " + folder_ + "/file", "expected a bundle");
