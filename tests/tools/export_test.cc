@@ -23,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 std::string Contents(const std::string& path) {
@@ -31,6 +32,8 @@ std::string Contents(const std::string& path) {
   text << in.rdbuf();
   return text.str();
 }
+
+constexpr float kThird = 1.0f / 3;
 
 class ExportTest : public ::testing::Test {
  protected:
@@ -41,6 +44,10 @@ class ExportTest : public ::testing::Test {
     EXPECT_TRUE(plan.ok()) << plan.status();
     Random random(5);
     bundle_ = RandomBundle(*plan, 0.25f, &random);
+    v1::ExitThreshold* root = &*bundle_.manifest.mutable_threshold()->rbegin();
+    root->set_entropy(kThird);
+    root->add_missing(kThird / 10);
+    root->add_missing(-1);
     EXPECT_TRUE(SaveBundleTo(folder_ + "/bundle", bundle_).ok());
   }
   ~ExportTest() override { fs::remove_all(folder_); }
@@ -86,7 +93,9 @@ TEST_F(ExportTest, WritesOneModelForEachNodeThatSaysWhatItIs) {
   EXPECT_EQ(said["ddnn.exit"], bundle_.plan.exits().back().name);
   EXPECT_EQ(said["ddnn.criterion"], "ENTROPY");
   EXPECT_EQ(said["ddnn.temperature"], "1");
-  EXPECT_EQ(said["ddnn.threshold"], "0.25");
+  EXPECT_EQ(std::stof(said["ddnn.threshold"]), kThird);
+  EXPECT_EQ(std::stof(said["ddnn.threshold_missing"]), kThird / 10);
+  EXPECT_THAT(said["ddnn.threshold_missing"], EndsWith(",-1"));
 }
 
 TEST_F(ExportTest, AnExportIsReplacedAndTheSameAgain) {

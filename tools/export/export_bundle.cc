@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -16,6 +17,9 @@ namespace ddnn {
 namespace {
 
 namespace fs = std::filesystem;
+
+// With so many digits that the same float comes out of it: a sample may lie on a threshold.
+std::string Exactly(float value) { return absl::StrFormat("%.9g", value); }
 
 std::string JoinName(const v1::Aggregation& how) {
   if (!how.has_grid()) return v1::Aggregator_Name(how.kind());
@@ -46,13 +50,16 @@ void AddMetadata(const Bundle& bundle, const v1::Section& section, OnnxGraph* gr
     graph->AddMetadata("ddnn.exit_decided_by", plan.tiers()[exit.decided_tier].name);
     if (exit.score_code.bits() > 0) {
       graph->AddMetadata("ddnn.score_code", absl::StrCat(exit.score_code.bits(), " bits, range ",
-                                                         exit.score_code.range()));
+                                                         Exactly(exit.score_code.range())));
     }
     const ExitThreshold& rule = bundle.thresholds[tier.exit];
     graph->AddMetadata("ddnn.criterion", v1::Criterion_Name(rule.criterion));
-    graph->AddMetadata("ddnn.temperature", absl::StrCat(rule.temperature));
-    graph->AddMetadata("ddnn.threshold", absl::StrCat(rule.entropy));
-    graph->AddMetadata("ddnn.threshold_missing", absl::StrJoin(rule.missing, ","));
+    graph->AddMetadata("ddnn.temperature", Exactly(rule.temperature));
+    graph->AddMetadata("ddnn.threshold", Exactly(rule.entropy));
+    graph->AddMetadata("ddnn.threshold_missing",
+                       absl::StrJoin(rule.missing, ",", [](std::string* out, float threshold) {
+                         out->append(Exactly(threshold));
+                       }));
   }
 }
 
