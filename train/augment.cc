@@ -22,7 +22,9 @@ std::vector<Source> Sources(int size, double crop, double place, int shift, bool
   const double begin = place * size * (1 - crop);
   for (int i = 0; i < size; ++i) {
     const int to = (flip ? size - 1 - i : i) - shift;
-    const int at = static_cast<int>(std::lround(256 * (begin + (to + 0.5) * crop - 0.5)));
+    int at = static_cast<int>(std::lround(256 * (begin + (to + 0.5) * crop - 0.5)));
+    // The outer halves of the outermost pixels are the picture's too: no frame shines through.
+    if (at >= -128 && at < 256 * size - 128) at = std::clamp(at, 0, 256 * (size - 1));
     const int pixel = (at - (at & 255)) / 256;
     sources[i] = {std::clamp(pixel, -1, size) + 1, std::clamp(pixel + 1, -1, size) + 1, at & 255};
   }

@@ -97,6 +97,12 @@ TEST_P(ChangePictureTest, ACropStaysWithinWhatThePictureHas) {
   }
   const Picture grey(shape_.size(), 77);
   EXPECT_EQ(Changed(grey, shape_, crop), grey);
+  // At any place: nothing comes in from outside.
+  crop.fill = 255;
+  for (const double place : {0.0, 0.5, 1.0}) {
+    crop.crop_x = crop.crop_y = place;
+    EXPECT_EQ(Changed(grey, shape_, crop), grey) << place;
+  }
 }
 
 TEST_P(ChangePictureTest, BrightnessScalesAndStopsAtWhite) {
