@@ -91,9 +91,12 @@ absl::Status CheckProgress(const NetworkPlan& plan, const v1::Checkpoint& checkp
   const int exits = static_cast<int>(plan.exits().size());
   absl::Status status = CheckCount("exit", now.exit_size(), exits);
   status.Update(CheckCount("epoch", checkpoint.history().epoch_size(), now.epoch() - 1));
+  int64_t steps = now.steps();
   for (const v1::EpochRecord& epoch : checkpoint.history().epoch()) {
     status.Update(CheckCount("exit", epoch.exit_size(), exits));
+    steps += epoch.steps();
   }
+  status.Update(CheckCount("steps", checkpoint.steps(), steps));
   status.Update(CheckBest(plan, checkpoint));
   return status;
 }

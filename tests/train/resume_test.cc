@@ -160,6 +160,7 @@ TEST_F(ResumeTest, RefusesACheckpointThatCannotBeOfItsRun) {
   const v1::Checkpoint good = *LoadCheckpoint(path, 1 << 20);
   const std::vector<std::pair<std::string, void (*)(v1::Checkpoint*)>> wrongs = {
       {"epoch is 5", [](v1::Checkpoint* c) { c->mutable_now()->set_epoch(5); }},
+      {"steps: found -1, expected 8", [](v1::Checkpoint* c) { c->set_steps(-1); }},
       {"samples is 33", [](v1::Checkpoint* c) { c->mutable_now()->set_samples(33); }},
       {"samples is -16", [](v1::Checkpoint* c) { c->mutable_now()->set_samples(-16); }},
       {"best_epoch is 2", [](v1::Checkpoint* c) { c->set_best_epoch(2); }},
