@@ -27,11 +27,6 @@ constexpr std::chrono::milliseconds kExchangeTimeout = std::chrono::hours(24);
 constexpr std::chrono::milliseconds kConnectTimeout = std::chrono::seconds(20);
 constexpr std::chrono::milliseconds kLook = std::chrono::seconds(1);
 
-std::string FirstLine(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
-
 std::shared_ptr<::gloo::transport::Device> GlooDevice(const RankEnvironment& environment) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr && interface[0] != '\0') {

@@ -37,12 +37,6 @@ c10::intrusive_ptr<c10d::Store> OpenStore(const RankEnvironment& environment, bo
   return c10::make_intrusive<c10d::TCPStore>(environment.address, options);
 }
 
-// What an exception says, without LibTorch's stack trace.
-std::string FirstLine(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
-
 }  // namespace
 
 // What is known of the ranks; the thread's are its connection and what it has told.
