@@ -33,8 +33,8 @@ std::string Describe(const NetworkPlan& plan, const Constraint& constraint);
 
 struct CalibrateOptions {
   Constraint constraint;
-  double confidence = 0.95;  ///< between 0 and 1
-  uint64_t seed = 1;         ///< of the cut into samples to search and samples to test
+  double confidence = 0.95;               ///< between 0 and 1
+  uint64_t seed = 1;                      ///< of the cut into samples to search and samples to test
   v1::Criterion criterion = v1::ENTROPY;  ///< of all exits
   bool fit_temperature = true;            ///< of every exit, on the searched samples; else 1
 };

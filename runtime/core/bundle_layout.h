@@ -29,7 +29,7 @@ absl::StatusOr<std::pair<int, int>> PlaceOfSection(const NetworkPlan& plan, cons
 
 /// Thresholds in the order of the plan's exits; each there once and in [0, 1].
 absl::StatusOr<std::vector<ExitThreshold>> ReadThresholds(const NetworkPlan& plan,
-                                                  const v1::BundleManifest& manifest);
+                                                          const v1::BundleManifest& manifest);
 
 }  // namespace ddnn
 

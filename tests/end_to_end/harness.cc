@@ -199,8 +199,8 @@ Bundle MakeBundle(const std::string& network, const std::string& data, double st
   EXPECT_TRUE(dataset.ok()) << dataset.status();
   if (dataset.ok()) ChooseThresholds(**dataset, stay, &bundle);
   for (size_t exit = 0; exit < bundle.thresholds.size(); ++exit) {
-    bundle.manifest.mutable_threshold(static_cast<int>(exit))->set_entropy(
-        bundle.thresholds[exit].entropy);
+    bundle.manifest.mutable_threshold(static_cast<int>(exit))
+        ->set_entropy(bundle.thresholds[exit].entropy);
   }
   return bundle;
 }

@@ -187,7 +187,8 @@ TEST(Calibrate, IsTheSameForTheSameSeed) {
   Random random(11);
   const ExitRecords records = RandomRecords(3, 500, 1000, &random);
   CalibrateOptions options = Within(Quantity::kAccuracyDrop, 0.05);
-  const auto once = Calibrate(plan, records, {}, options), again = Calibrate(plan, records, {}, options);
+  const auto once = Calibrate(plan, records, {}, options),
+             again = Calibrate(plan, records, {}, options);
   ASSERT_TRUE(once.ok() && again.ok());
   EXPECT_EQ(once->thresholds, again->thresholds);
   EXPECT_EQ(once->measured, again->measured);

@@ -90,9 +90,9 @@ TEST(ChooseThresholds, SearchesExitsTogether) {
   EXPECT_FLOAT_EQ(choice.thresholds[0], 0.25f);
   EXPECT_GE(choice.thresholds[1], 0.1f);
   EXPECT_LT(choice.thresholds[1], 0.6f);
-  const Operation operation = Operate(
-      plan, records,
-      std::vector<ExitThreshold>(choice.thresholds.begin(), choice.thresholds.end()));
+  const Operation operation =
+      Operate(plan, records,
+              std::vector<ExitThreshold>(choice.thresholds.begin(), choice.thresholds.end()));
   EXPECT_EQ(operation.accuracy, 1);
   EXPECT_EQ(operation.exit_fraction, (std::vector<double>{0.5, 0.25, 0.25}));
 }

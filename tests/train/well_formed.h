@@ -10,7 +10,8 @@ namespace ddnn::train {
 /// What is wrong with a page as XML, "" if nothing: every tag complete and closed in order,
 /// attributes quoted, no other < or &.
 inline std::string WrongWith(const std::string& page) {
-  static const std::regex tag(R"(^(/?)([A-Za-z][A-Za-z0-9]*)((?: [A-Za-z0-9:-]+="[^"<]*")*)\s*(/?)$)");
+  static const std::regex tag(
+      R"(^(/?)([A-Za-z][A-Za-z0-9]*)((?: [A-Za-z0-9:-]+="[^"<]*")*)\s*(/?)$)");
   static const std::regex entity("^&(amp|lt|gt|quot|#39);");
   std::vector<std::string> open;
   size_t at = page.rfind("<!DOCTYPE html>\n", 0) == 0 ? 16 : 0;

@@ -73,8 +73,9 @@ void AddMismatch(const Item& item, const std::string& why, Comparison* compariso
 
 // Runs one batch whole: once with all views that saw it, and once more, where other views went into
 // the answer, with those.
-absl::Status CompareBatch(const std::vector<Item>& items, const std::vector<ExitThreshold>& thresholds,
-                          WholeNetwork* whole, ViewCounter* views, Comparison* comparison) {
+absl::Status CompareBatch(const std::vector<Item>& items,
+                          const std::vector<ExitThreshold>& thresholds, WholeNetwork* whole,
+                          ViewCounter* views, Comparison* comparison) {
   const NetworkPlan& plan = whole->plan();
   std::vector<WholeInput> inputs;
   std::vector<size_t> answer_input(items.size());
@@ -216,8 +217,8 @@ std::string Difference(const NetworkPlan& plan, const std::vector<ExitThreshold>
     expected.exit = *told_exit;
     expected.class_index = ArgMax(scores);
     expected.entropy = Uncertainty(thresholds[*told_exit], scores);
-    expected.hard = !Exits(expected.entropy,
-                           thresholds[*told_exit].At(ViewsMissing(plan.views(), presence)));
+    expected.hard =
+        !Exits(expected.entropy, thresholds[*told_exit].At(ViewsMissing(plan.views(), presence)));
   }
   const double difference = std::abs(static_cast<double>(expected.entropy) - told.entropy());
   if (expected.exit == *told_exit) *entropy_difference = difference;
