@@ -351,7 +351,8 @@ class Run {
     absl::Status status = CheckProgress(plan_, *found, per_epoch_);
     if (status.ok()) status = RestoreModel(*found, learner_.state(), &learner_.adam());
     if (!status.ok()) {
-      return absl::DataLossError(absl::StrCat(options_.checkpoint, ": ", status.message()));
+      const std::string where = options_.rank() == 0 ? options_.checkpoint : "rank 0's checkpoint";
+      return absl::DataLossError(absl::StrCat(where, ": ", status.message()));
     }
     now_ = *std::move(found);
     now_.clear_tensor();
