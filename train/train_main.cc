@@ -33,7 +33,9 @@ ABSL_FLAG(int32_t, batch, 0, "samples per step, of all ranks together; 0: as the
 ABSL_FLAG(double, learning_rate, 0, "of Adam at its highest; 0: as the network says");
 ABSL_FLAG(int64_t, samples, 0, "train on at most this many per epoch; 0: as the network says");
 ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, same bundle");
-ABSL_FLAG(int32_t, threads, 0, "of each rank; 0: one per processor, 16 at most");
+ABSL_FLAG(int32_t, threads, 0,
+          "of each rank; 0: this machine's processors, shared among its ranks by "
+          "LOCAL_WORLD_SIZE, 16 at most");
 ABSL_FLAG(std::string, init, "", "a bundle to start from, instead of random weights");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint OUT.checkpoint");
 ABSL_FLAG(bool, restart, false, "delete the checkpoint that is there and start again");
@@ -88,14 +90,15 @@ absl::Status Required(const std::string& name, const std::string& value) {
 
 absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan, int processes) {
   TrainOptions options = DefaultOptions(plan);
-  const auto at_least = [](const char* name, auto value, auto least) {
-    return value >= least ? absl::OkStatus()
-                          : absl::InvalidArgumentError(
-                                absl::StrCat("--", name, "=", value, ": at least ", least));
+  const auto up_to = [](const char* name, int64_t value, int64_t most) {
+    if (value >= 0 && value <= most) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", name, "=", value, ": expected 0 to ", most));
   };
-  absl::Status status = at_least("epochs", absl::GetFlag(FLAGS_epochs), 0);
-  status.Update(at_least("batch", absl::GetFlag(FLAGS_batch), 0));
-  status.Update(at_least("samples", absl::GetFlag(FLAGS_samples), int64_t{0}));
+  // As a network's training may have them.
+  absl::Status status = up_to("epochs", absl::GetFlag(FLAGS_epochs), 1000000);
+  status.Update(up_to("batch", absl::GetFlag(FLAGS_batch), 65536));
+  status.Update(up_to("samples", absl::GetFlag(FLAGS_samples), 2147483647));
   status.Update(CheckThreads(absl::GetFlag(FLAGS_threads)));
   const double rate = absl::GetFlag(FLAGS_learning_rate);
   if (!(rate >= 0 && rate <= 10)) {

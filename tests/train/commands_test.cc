@@ -63,6 +63,8 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --network " + folder_ + "/none" + out, "/none");
   ExpectRefused("ddnn-train --data mnist --device tpu" + network + out, "cpu or cuda");
   ExpectRefused("ddnn-train --data mnist --batch=-1" + network + out, "--batch=-1");
+  ExpectRefused("ddnn-train --data mnist --epochs 2147483647" + network + out,
+                "--epochs=2147483647: expected 0 to 1000000");
   for (const char* threads : {"-1", "1000000"}) {
     ExpectRefused(absl::StrCat("ddnn-train --data mnist --threads=", threads, network, out),
                   absl::StrCat("--threads=", threads, ": expected 0 to 1024"));
