@@ -145,6 +145,43 @@ void Print(const NetworkPlan& plan, const CalibrateOptions& options, const Calib
       found.shown, found.candidates, found.search_samples, found.test_samples, found.measured);
 }
 
+absl::StatusOr<Calibrated> Choose(const Bundle& bundle, const Dataset& dataset,
+                                  const CalibrateOptions& options, int threads,
+                                  const std::atomic<bool>* stop) {
+  absl::StatusOr<SampleStore> samples = LoadSplit(dataset, Split::kCalibration, threads, stop);
+  if (!samples.ok()) return samples.status();
+  absl::StatusOr<ExitRecords> records =
+      RecordExits(bundle, CreateTorchEngine, *samples, /*missing=*/0, threads, stop);
+  if (!records.ok()) return records.status();
+  absl::StatusOr<std::vector<ExitRecords>> hidden =
+      RecordWithViewsHidden(bundle, CreateTorchEngine, *samples, options.seed, threads, stop);
+  if (!hidden.ok()) return hidden.status();
+  return Calibrate(bundle.plan, *records, *hidden, options);
+}
+
+// The bundle as it is now, with the reports of what it does; the training's curves are those of the
+// bundle at `from`.
+absl::Status Write(const Bundle& bundle, const std::string& from, const std::string& out,
+                   const Dataset& dataset, int threads, const std::atomic<bool>* stop) {
+  std::vector<v1::Section> sections;
+  for (const auto& [place, section] : bundle.sections) sections.push_back(section);
+  absl::StatusOr<SampleStore> test = LoadSplit(dataset, Split::kTest, threads, stop);
+  if (!test.ok()) return test.status();
+  absl::StatusOr<v1::TrainingHistory> history = ReadHistory(from);
+  if (!history.ok()) {
+    absl::FPrintF(stderr, "ddnn-calibrate: %s; the report goes without\n",
+                  history.status().message());
+    history = v1::TrainingHistory();
+  }
+  absl::StatusOr<v1::RunSummary> summary =
+      SaveMeasuredBundle(out, bundle.manifest, sections, *history, *test, dataset.info().spec,
+                         CreateTorchEngine, threads, stop);
+  if (!summary.ok()) return summary.status();
+  if (test->size() > 0) absl::PrintF("\n%s", ToText(bundle.plan, *summary));
+  absl::PrintF("\nwritten to %s\n", out);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> Main() {
   for (const auto& [name, value] : {std::make_pair("bundle", absl::GetFlag(FLAGS_bundle)),
                                     std::make_pair("data", absl::GetFlag(FLAGS_data))}) {
@@ -156,48 +193,25 @@ absl::StatusOr<int> Main() {
   if (!options.ok()) return options.status();
   int threads = absl::GetFlag(FLAGS_threads);
   if (absl::Status possible = CheckThreads(threads); !possible.ok()) return possible;
+  if (threads == 0) threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   const std::string from = Directory(absl::GetFlag(FLAGS_bundle));
   const std::string given = absl::GetFlag(FLAGS_out), out = given.empty() ? from : Directory(given);
   if (absl::Status status = CheckReplaceable(out); !status.ok()) return status;
   absl::StatusOr<Bundle> bundle = LoadBundle(from);
   if (!bundle.ok()) return bundle.status();
-  const std::string data = absl::GetFlag(FLAGS_data);
-  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(data);
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
   if (absl::Status fits = CheckDataFits(bundle->plan, (*dataset)->info()); !fits.ok()) return fits;
 
   const std::atomic<bool>* stop = CatchInterrupts();
   SetTorchThreads(1);  // each of these threads runs the network on samples of its own
-  if (threads == 0) threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  absl::StatusOr<SampleStore> samples = LoadSplit(**dataset, Split::kCalibration, threads, stop);
-  if (!samples.ok()) return samples.status();
-  absl::StatusOr<ExitRecords> records =
-      RecordExits(*bundle, CreateTorchEngine, *samples, /*missing=*/0, threads, stop);
-  if (!records.ok()) return records.status();
-  absl::StatusOr<std::vector<ExitRecords>> hidden =
-      RecordWithViewsHidden(*bundle, CreateTorchEngine, *samples, options->seed, threads, stop);
-  if (!hidden.ok()) return hidden.status();
-  absl::StatusOr<Calibrated> found = Calibrate(bundle->plan, *records, *hidden, *options);
+  absl::StatusOr<Calibrated> found = Choose(*bundle, **dataset, *options, threads, stop);
   if (!found.ok()) return found.status();
   Print(bundle->plan, *options, *found);
   std::fflush(stdout);
-
-  Record(bundle->plan, data, *options, *found, &bundle->manifest);
-  std::vector<v1::Section> sections;
-  for (const auto& [place, section] : bundle->sections) sections.push_back(section);
-  absl::StatusOr<SampleStore> test = LoadSplit(**dataset, Split::kTest, threads, stop);
-  if (!test.ok()) return test.status();
-  absl::StatusOr<v1::TrainingHistory> history = ReadHistory(from);
-  if (!history.ok()) {
-    absl::FPrintF(stderr, "ddnn-calibrate: %s; the report goes without\n",
-                  history.status().message());
-    history = v1::TrainingHistory();
-  }
-  absl::StatusOr<v1::RunSummary> summary = SaveMeasuredBundle(
-      out, bundle->manifest, sections, *history, *test, data, CreateTorchEngine, threads, stop);
-  if (!summary.ok()) return summary.status();
-  if (test->size() > 0) absl::PrintF("\n%s", ToText(bundle->plan, *summary));
-  absl::PrintF("\nwritten to %s\n", out);
+  Record(bundle->plan, (*dataset)->info().spec, *options, *found, &bundle->manifest);
+  absl::Status written = Write(*bundle, from, out, **dataset, threads, stop);
+  if (!written.ok()) return written;
   return 0;
 }
 
