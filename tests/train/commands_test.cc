@@ -65,10 +65,8 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --batch=-1" + network + out, "--batch=-1");
   ExpectRefused("ddnn-train --data mnist --epochs 2147483647" + network + out,
                 "--epochs=2147483647: expected 0 to 1000000");
-  for (const char* threads : {"-1", "1000000"}) {
-    ExpectRefused(absl::StrCat("ddnn-train --data mnist --threads=", threads, network, out),
-                  absl::StrCat("--threads=", threads, ": expected 0 to 1024"));
-  }
+  ExpectRefused("ddnn-train --data mnist --threads=1000000" + network + out,
+                "--threads=1000000: expected 0 to 1024");
   ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
   ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
   std::ofstream(folder_ + "/file") << "x";
