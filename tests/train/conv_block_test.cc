@@ -183,27 +183,5 @@ TEST(BinaryLinearBlock, ComputesTheProductWithSignsAndHasItsGradients) {
   }
 }
 
-// Every instruction set this processor has, against the portable one.
-TEST(PlaneKernels, AreTheSameInEveryInstructionSet) {
-  const PlaneKernels& wide = Kernels();
-  const PlaneKernels& plain = *PortableKernels();
-  const at::Tensor x = at::randint(-8, 9, {1000}, at::kFloat);
-  const at::Tensor dy = at::randint(-8, 9, {1000}, at::kFloat);
-  const float *a = x.data_ptr<float>(), *b = dy.data_ptr<float>();
-  for (int64_t size : {1, 3, 15, 16, 17, 100, 999}) {
-    float sums[2][4];
-    for (int i = 0; i < 2; ++i) {
-      const PlaneKernels& k = i == 0 ? wide : plain;
-      k.moments(a, size, &sums[i][0], &sums[i][1]);
-      k.gradient_sums(a, b, size, {0.5f, 0.25f, 0.125f, Activation::kSign}, &sums[i][2],
-                      &sums[i][3]);
-    }
-    for (int j = 0; j < 4; ++j) {
-      EXPECT_NEAR(sums[0][j], sums[1][j], 1e-4f * std::max(1.0f, std::fabs(sums[1][j])))
-          << wide.name;
-    }
-  }
-}
-
 }  // namespace
 }  // namespace ddnn::train
