@@ -19,12 +19,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-int Count(const std::string& text, const std::string& part) {
-  int count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 TEST(EscapeHtml, LeavesNothingThatHtmlTakesForItsOwn) {
   EXPECT_EQ(EscapeHtml("<a href=\"x\">&'\n\x7f"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;  ");
   EXPECT_EQ(EscapeHtml("Stövel 靴 👢"), "Stövel 靴 👢");

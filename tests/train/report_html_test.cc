@@ -17,12 +17,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-int Count(const std::string& text, const std::string& part) {
-  int count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 using Numbers = google::protobuf::Map<std::string, double>;
 void Fill(const std::map<std::string, double>& from, Numbers* to) {
   for (const auto& [name, value] : from) (*to)[name] = value;

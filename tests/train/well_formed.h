@@ -47,6 +47,13 @@ inline std::string WrongWith(const std::string& page) {
   return open.empty() ? "" : "never closed: <" + open.back() + ">";
 }
 
+/// How often `part` stands in a text.
+inline int Count(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 }  // namespace ddnn::train
 
 #endif  // DDNN_TESTS_TRAIN_WELL_FORMED_H_
