@@ -36,6 +36,8 @@ ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, sa
 ABSL_FLAG(int32_t, threads, 0,
           "of each rank; 0: this machine's processors, shared among its ranks by "
           "LOCAL_WORLD_SIZE, 16 at most");
+ABSL_FLAG(std::string, precision, "",
+          "of float convolutions in training, float32 or bfloat16; empty: as the network says");
 ABSL_FLAG(std::string, init, "", "a bundle to start from, instead of random weights");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint OUT.checkpoint");
 ABSL_FLAG(bool, restart, false, "delete the checkpoint that is there and start again");
@@ -86,6 +88,20 @@ of them together, and each takes its part; rank 0 writes everything. docs/traini
 absl::Status Required(const std::string& name, const std::string& value) {
   if (!value.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--", name, " is missing; see --help"));
+}
+
+// The network with what the flags say of it, as it goes into the bundle.
+absl::StatusOr<NetworkPlan> NetworkAsAsked() {
+  absl::StatusOr<NetworkPlan> plan = LoadNetwork(absl::GetFlag(FLAGS_network));
+  const std::string precision = absl::GetFlag(FLAGS_precision);
+  if (!plan.ok() || precision.empty()) return plan;
+  if (precision != "float32" && precision != "bfloat16") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--precision=", precision, ": float32 or bfloat16"));
+  }
+  v1::NetworkSpec spec = plan->spec();
+  spec.mutable_training()->set_precision(precision == "float32" ? v1::FLOAT32 : v1::BFLOAT16);
+  return NetworkPlan::Create(spec);
 }
 
 absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan, int processes) {
@@ -185,8 +201,8 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
   if (plan.spec().training().precision() == v1::BFLOAT16 && absl::GetFlag(FLAGS_device) == "cpu" &&
       !ProcessorHasBfloat16()) {
     absl::FPrintF(stderr,
-                  "ddnn-train: this processor has no bfloat16 instructions: training.precision "
-                  "FLOAT32 would be faster\n");
+                  "ddnn-train: this processor has no bfloat16 instructions: --precision float32 "
+                  "would be faster\n");
   }
   absl::StatusOr<std::unique_ptr<TrainingLog>> log = OpenLog();
   if (!log.ok()) return log.status();
@@ -211,7 +227,7 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
 }
 
 absl::StatusOr<int> Train(const RankEnvironment& environment, ProcessGroup* group) {
-  absl::StatusOr<NetworkPlan> plan = LoadNetwork(absl::GetFlag(FLAGS_network));
+  absl::StatusOr<NetworkPlan> plan = NetworkAsAsked();
   if (!plan.ok()) return plan.status();
   absl::StatusOr<TrainOptions> options = Options(*plan, environment.local_size);
   if (!options.ok()) return options.status();

@@ -68,6 +68,7 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --threads=1000000" + network + out,
                 "--threads=1000000: expected 0 to 1024");
   ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
+  ExpectRefused("ddnn-train --data mnist --precision half" + network + out, "float32 or bfloat16");
   ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
   std::ofstream(folder_ + "/file") << "x";
   ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network,
