@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "runtime/core/exit_criterion.h"
+#include "runtime/core/feature_code.h"
 
 namespace ddnn::train {
 namespace {
@@ -53,6 +54,7 @@ void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
       point->set_exit_fraction(operation.exit_fraction[e]);
       point->set_overall_accuracy(operation.accuracy);
       point->set_payload_bytes_per_view_sample(operation.payload_bytes);
+      point->set_coded_payload_bytes_per_view_sample(operation.coded_payload_bytes);
     }
   }
 }
@@ -64,6 +66,18 @@ float Confidence(const std::vector<float>& scores, int answer, double temperatur
     sum += std::exp((static_cast<double>(score) - scores[answer]) / temperature);
   }
   return std::isfinite(sum) ? static_cast<float>(1 / sum) : 0;
+}
+
+// Of all views that are there.
+float CodingSaves(const NetworkPlan& plan, std::vector<std::string> view_features) {
+  size_t views = 0, saved = 0;
+  for (std::string& features : view_features) {
+    if (features.empty()) continue;
+    ++views;
+    const size_t packed = features.size();
+    saved += packed - CodeFeatures(plan.node(0, 0).features, std::move(features)).size();
+  }
+  return views == 0 ? 0 : static_cast<float>(saved) / static_cast<float>(views);
 }
 
 // What is run: the samples from `next` to `end` with these views.
@@ -101,7 +115,7 @@ absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore
     absl::StatusOr<std::vector<WholeOutput>> outputs = network->Run(batch);
     if (!outputs.ok()) return outputs.status();
     for (size_t i = 0; i < batch.size(); ++i) {
-      const WholeOutput& output = (*outputs)[i];
+      WholeOutput& output = (*outputs)[i];
       for (size_t e = 0; e < exits; ++e) {
         const std::vector<float>& scores = output.exit_scores[e];
         const int answer = ArgMax(scores);
@@ -112,6 +126,7 @@ absl::StatusOr<ExitRecords> RecordRange(WholeNetwork* network, const SampleStore
         records.confidence[e].push_back(Confidence(scores, answer, rules[e].temperature));
       }
       RecordViews(samples, records.index[begin + i], output, &records);
+      records.coding_saves.push_back(CodingSaves(network->plan(), std::move(output.view_features)));
     }
     records.samples += static_cast<int64_t>(batch.size());
   }
@@ -128,6 +143,7 @@ void Append(const ExitRecords& part, ExitRecords* whole) {
   Append(part.label, &whole->label);
   Append(part.index, &whole->index);
   Append(part.missing, &whole->missing);
+  Append(part.coding_saves, &whole->coding_saves);
   for (size_t e = 0; e < part.entropy.size(); ++e) {
     Append(part.scores[e], &whole->scores[e]);
     Append(part.entropy[e], &whole->entropy[e]);
@@ -204,10 +220,14 @@ Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
                   absl::Span<const ExitThreshold> thresholds) {
   const size_t exits = plan.exits().size();
   std::vector<int64_t> taken(exits), right(exits);
+  double saved = 0;
   for (int64_t i = 0; i < records.samples; ++i) {
     const size_t exit = ExitOf(records, thresholds, i);
     ++taken[exit];
     right[exit] += records.right[exit][i];
+    if (!records.coding_saves.empty() && DeviceSendsFeatures(plan, static_cast<int>(exit))) {
+      saved += records.coding_saves[i];
+    }
   }
   Operation operation;
   operation.accuracy =
@@ -217,6 +237,10 @@ Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
     operation.exit_accuracy.push_back(Fraction(right[e], taken[e]));
     operation.payload_bytes +=
         operation.exit_fraction[e] * DevicePayloadBytes(plan, static_cast<int>(e));
+  }
+  operation.coded_payload_bytes = operation.payload_bytes;
+  if (records.samples > 0) {
+    operation.coded_payload_bytes -= saved / static_cast<double>(records.samples);
   }
   return operation;
 }
@@ -256,6 +280,7 @@ absl::StatusOr<v1::RunSummary> Evaluate(const Bundle& bundle, EngineFactory fact
     }
   }
   summary.set_payload_bytes_per_view_sample(operation.payload_bytes);
+  summary.set_coded_payload_bytes_per_view_sample(operation.coded_payload_bytes);
   summary.set_raw_bytes_per_view_sample(plan.view_shape().size());
   if (options.sweep) AddSweep(plan, *records, thresholds, &summary);
   for (int v = 0; options.each_missing && plan.views() > 1 && v < plan.views(); ++v) {
@@ -326,7 +351,12 @@ std::string ToText(const NetworkPlan& plan, const v1::RunSummary& summary) {
     absl::StrAppendFormat(&text, " (%.1f times as many)",
                           summary.raw_bytes_per_view_sample() / payload);
   }
+  const double coded = summary.coded_payload_bytes_per_view_sample();
   absl::StrAppend(&text, "\n");
+  if (coded > 0 && coded < payload) {
+    absl::StrAppendFormat(&text, "with features coded as they travel: %.1f (%.1f times)\n", coded,
+                          summary.raw_bytes_per_view_sample() / coded);
+  }
   std::string exit;
   for (const v1::SweepPoint& point : summary.sweep()) {
     if (point.exit() != exit) {

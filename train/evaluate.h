@@ -24,9 +24,11 @@ struct ExitRecords {
   std::vector<int64_t> index;               ///< [samples]: which of the store's it is
   std::vector<uint8_t> missing;             ///< [samples]: how many views it lacks; empty: none
   std::vector<std::vector<bool>> right;     ///< [exits][samples]: would its answer be right?
-  /// For reports; choosing thresholds needs neither.
+  /// For reports; choosing thresholds needs none of them.
   std::vector<std::vector<int>> answer;        ///< [exits][samples]: the class
   std::vector<std::vector<float>> confidence;  ///< [exits][samples]: softmax of that class
+  /// [samples]: bytes that coding saves of a view's features, mean over the views that are there
+  std::vector<float> coding_saves;
   /// Each view's own classifier against its own label; counts of the samples the view sees.
   std::vector<int64_t> view_seen, view_right;  ///< [V]; all zero where devices have no exit
 };
@@ -50,6 +52,7 @@ struct Operation {
   std::vector<double> exit_fraction;  ///< [exits], adds up to 1
   std::vector<double> exit_accuracy;  ///< [exits], of those that stop there; 0 where none do
   double payload_bytes = 0;           ///< per view and sample, by the paper's formula
+  double coded_payload_bytes = 0;     ///< likewise, with features coded as they travel
 };
 Operation Operate(const NetworkPlan& plan, const ExitRecords& records,
                   absl::Span<const ExitThreshold> thresholds);

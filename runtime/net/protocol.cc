@@ -136,9 +136,12 @@ absl::Status CheckUpSample(const NetworkPlan& plan, int tier, int index, v1::UpS
                                                    " bytes, expected ", score_bytes));
   }
   const size_t feature_bytes = PackedSize(node.features);
-  if (features && sample->features().size() != feature_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, ": features have ", sample->features().size(), " bytes, expected ", feature_bytes));
+  const bool coded = node.features.kind == ValueKind::kBit;
+  if (features && (sample->features().size() > feature_bytes ||
+                   (sample->features().size() < feature_bytes && !coded))) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": features have ",
+                                                   sample->features().size(), " bytes, expected ",
+                                                   coded ? "at most " : "", feature_bytes));
   }
   if (scores || features) {
     absl::Status presence = CheckPresence(node, name, sample);

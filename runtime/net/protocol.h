@@ -13,7 +13,7 @@
 
 namespace ddnn {
 
-inline constexpr int kProtocolVersion = 1;
+inline constexpr int kProtocolVersion = 2;
 /// Samples (or answers, or requests) in one message, at most.
 inline constexpr int kMaxPerMessage = 64;
 /// What queued up is merged into one message up to this size, bytes; one large sample may exceed

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "runtime/core/feature_code.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/core/score_codec.h"
 
@@ -58,18 +59,17 @@ absl::Status ChildMessages::CheckScores(int child, const std::string& packed,
       absl::StrCat("scores of ", Name(child), ": ", std::string(ok.message())));
 }
 
-absl::Status ChildMessages::CheckFeatures(int child, const std::string& packed) {
-  const size_t expected = feature_bytes(child);
-  if (packed.size() != expected) {
-    return absl::InvalidArgumentError(absl::StrCat("features of ", Name(child), " have ",
-                                                   packed.size(), " bytes, expected ", expected));
+absl::Status ChildMessages::RestoreFeatures(int child, std::string* features) {
+  if (absl::Status ok = ddnn::RestoreFeatures(type(child), features); !ok.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("features of ", Name(child), " have ", std::string(ok.message())));
   }
   // Any bytes are pixels.
   if (type(child).kind == ValueKind::kPixel) return absl::OkStatus();
   // Unpacked here only to be checked: a sample must not fail later for what one child sent.
   scratch_.resize(type(child).shape.size());
   const absl::Status ok =
-      UnpackFeatures(type(child), plan_.spec().input(), packed, absl::MakeSpan(scratch_));
+      UnpackFeatures(type(child), plan_.spec().input(), *features, absl::MakeSpan(scratch_));
   if (ok.ok()) return ok;
   return absl::InvalidArgumentError(
       absl::StrCat("features of ", Name(child), ": ", std::string(ok.message())));

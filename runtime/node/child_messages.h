@@ -29,7 +29,8 @@ class ChildMessages {
   /// Replaces 0 by the child's view if it has just one.
   absl::Status CheckPresence(int child, uint64_t* presence) const;
   absl::Status CheckScores(int child, const std::string& packed, std::vector<float>* scores) const;
-  absl::Status CheckFeatures(int child, const std::string& packed);
+  /// Packed features of what travelled, see runtime/core/feature_code.h.
+  absl::Status RestoreFeatures(int child, std::string* features);
   absl::Status CheckPixels(int child, const std::vector<std::pair<int, std::string>>& pixels) const;
 
  private:

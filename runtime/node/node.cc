@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/core/feature_code.h"
 #include "runtime/node/node_impl.h"
 
 namespace ddnn {
@@ -146,17 +147,18 @@ absl::Status Node::Impl::OnChildFeatures(int child, SampleKey key, std::string f
                                          std::vector<Action>* actions, absl::Duration time_left) {
   if (absl::Status ok = messages_.CheckSlot(child); !ok.ok()) return ok;
   if (absl::Status ok = messages_.CheckPresence(child, &presence); !ok.ok()) return ok;
-  if (absl::Status ok = messages_.CheckFeatures(child, features); !ok.ok()) return ok;
+  const size_t travelled = features.size();
+  if (absl::Status ok = messages_.RestoreFeatures(child, &features); !ok.ok()) return ok;
 
   Sample* sample = Find(key);
   if (children_exit_ >= 0 && sample == nullptr) {
     // Features that were asked for once; they begin nothing.
-    CountReceived(nullptr, features.size());
+    CountReceived(nullptr, travelled);
     TellLate(child, key, actions);
     return absl::OkStatus();
   }
   sample = Enter(child, key, now, time_left, actions);
-  CountReceived(sample, features.size());
+  CountReceived(sample, travelled);
   if (sample == nullptr) return absl::OkStatus();
   Child& state = sample->children[child];
   const bool asked = children_exit_ < 0 || (sample->waiting & Bit(child)) != 0;
@@ -279,6 +281,7 @@ void Node::Impl::OnFeaturesWanted(SampleKey key, absl::Time now, std::vector<Act
     actions->emplace_back(SendAbsent{key});
     return;
   }
+  features = CodeFeatures(plan_.node(options_.tier, options_.index).features, std::move(features));
   counters_.payload_bytes += features.size();
   sample->payload_bytes += features.size();
   actions->emplace_back(

@@ -26,7 +26,7 @@ struct SendScores {  // to the parent
 };
 struct SendFeatures {  // to the parent
   SampleKey sample;
-  std::string features;
+  std::string features;  ///< as they travel: see runtime/core/feature_code.h
   uint64_t presence = 0;
   absl::Duration time_left;
 };

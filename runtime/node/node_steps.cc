@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/core/aggregate.h"
 #include "runtime/core/exit_criterion.h"
+#include "runtime/core/feature_code.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/core/score_codec.h"
 #include "runtime/node/node_impl.h"
@@ -153,9 +154,11 @@ void Node::Impl::TellParent(Sample* sample, SectionOutput output, absl::Time now
     kept.features = std::move(output.features);
     actions->emplace_back(SendScores{sample->key, std::move(scores), sample->presence, time_left});
   } else {
-    bytes = output.features.size();
+    std::string features = CodeFeatures(plan_.node(options_.tier, options_.index).features,
+                                        std::move(output.features));
+    bytes = features.size();
     actions->emplace_back(
-        SendFeatures{sample->key, std::move(output.features), sample->presence, time_left});
+        SendFeatures{sample->key, std::move(features), sample->presence, time_left});
   }
   counters_.payload_bytes += bytes;
   sample->payload_bytes += bytes;

@@ -197,16 +197,18 @@ Answer Decide(const NetworkPlan& plan, absl::Span<const ExitThreshold> threshold
   return answer;
 }
 
+bool DeviceSendsFeatures(const NetworkPlan& plan, int exit) {
+  return plan.root_tier() > 0 && exit > plan.tiers()[0].exit;
+}
+
 double DevicePayloadBytes(const NetworkPlan& plan, int exit) {
-  if (plan.root_tier() == 0) return 0;
-  const double features = static_cast<double>(PackedSize(plan.node(0, 0).features));
+  size_t bytes = 0;
+  if (DeviceSendsFeatures(plan, exit)) bytes += PackedSize(plan.node(0, 0).features);
   const int own = plan.tiers()[0].exit;
-  if (own < 0) return features;
-  const auto scores =
-      static_cast<double>(PackedScoresSize(plan.exits()[own].score_code, plan.classes()));
-  const bool escalated = exit > own;
-  if (plan.exits()[own].decided_tier == 0) return escalated ? features : 0;
-  return scores + (escalated ? features : 0);
+  if (own >= 0 && plan.exits()[own].decided_tier > 0) {
+    bytes += PackedScoresSize(plan.exits()[own].score_code, plan.classes());
+  }
+  return static_cast<double>(bytes);
 }
 
 }  // namespace ddnn

@@ -55,9 +55,12 @@ class WholeNetwork {
 Answer Decide(const NetworkPlan& plan, absl::Span<const ExitThreshold> thresholds,
               const WholeOutput& output, uint64_t presence);
 
+/// Whether devices send the features of a sample that stops at `exit`.
+bool DeviceSendsFeatures(const NetworkPlan& plan, int exit);
+
 /// Payload bytes that one view sends for a sample by the paper's formula, 4 |C| + [escalated] f o /
 /// 8, generalised to any tree (and scores of fewer bits): what the device tier sends when the
-/// sample stops at `exit`.
+/// sample stops at `exit`. An upper bound: features may travel coded (feature_code.h).
 double DevicePayloadBytes(const NetworkPlan& plan, int exit);
 
 }  // namespace ddnn

@@ -73,20 +73,23 @@ TEST_P(Figure2, AnswersEverySampleAsTheWholeNetworkDoes) {
   EXPECT_EQ(summary.single_view_accuracy_size(), devices_classify ? figure.views : 0);
 }
 
-TEST_P(Figure2, CarriesTheBytesOfTheFormulaAndNoMore) {
+TEST_P(Figure2, CarriesNoMoreThanTheBytesOfTheFormula) {
   const Figure& figure = GetParam();
   const v1::RunSummary& summary = Summary();
 
   const auto plan = LoadNetwork(SourcePath("models/figure2/" + figure.letter + ".textproto"));
   ASSERT_TRUE(plan.ok()) << plan.status();
-  double formula = 0;
+  double formula = 0, scores = 0;
   for (size_t exit = 0; exit < figure.exits.size(); ++exit) {
     formula += summary.exit_fraction().at(figure.exits[exit]) *
                DevicePayloadBytes(*plan, static_cast<int>(exit));
   }
+  if (figure.exits[0] == "local") scores = DevicePayloadBytes(*plan, 0);
   EXPECT_EQ(summary.raw_bytes_per_view_sample(), 1024);
   // Not all samples are seen by equally many views, and the exits are unequal in that.
-  EXPECT_NEAR(summary.payload_bytes_per_view_sample(), formula, figure.views == 1 ? 1e-9 : 5);
+  EXPECT_LE(summary.payload_bytes_per_view_sample(), formula + (figure.views == 1 ? 1e-9 : 5));
+  // Coding never makes nothing of features, nor much less of pixels, which it leaves alone.
+  EXPECT_GT(summary.payload_bytes_per_view_sample(), scores + (formula - scores) / 4);
   EXPECT_GT(summary.wire_bytes_per_view_sample(), summary.payload_bytes_per_view_sample());
   EXPECT_LT(summary.wire_bytes_per_view_sample(), summary.payload_bytes_per_view_sample() + 150);
 }

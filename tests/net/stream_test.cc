@@ -229,10 +229,11 @@ TEST_F(TierServerTest, RefusesASecondHello) {
 
 TEST_F(TierServerTest, RefusesAWrongFeatureSizeAndNothingOfThatMessageCounts) {
   v1::Up up = Scores(1);
-  up.add_sample()->set_features("x");
+  const size_t wrong = PackedSize(plan_.node(0, 0).features) + 1;
+  up.add_sample()->set_features(std::string(wrong, 'x'));
   const grpc::Status status = Ends(up);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(status.error_message(), HasSubstr("features have 1 bytes"));
+  EXPECT_THAT(status.error_message(), HasSubstr(absl::StrCat("features have ", wrong, " bytes")));
   EXPECT_TRUE(parent_.children.samples.empty());
   EXPECT_EQ(parent_.tier()->counters().malformed, 1u);
   EXPECT_TRUE(WaitUntilEmpty());

@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/core/exit_criterion.h"
+#include "runtime/core/feature_code.h"
 #include "runtime/node/whole_network.h"
 #include "tests/node/fake_engine.h"
 #include "tests/node/networks.h"
@@ -161,19 +162,28 @@ TEST_P(Tree, AnswersAsTheWholeNetworkDoes) {
   }
 }
 
-TEST_P(Tree, PaysTheBytesOfTheFormula) {
+TEST_P(Tree, PaysTheBytesOfTheFormulaLessWhatCodingSaves) {
   const Case test(GetParam());
   const Scene scene(test.plan, GetParam(), 40);
   SimulatedTree tree = test.Tree();
   scene.Feed(&tree, absl::Milliseconds(3));
   tree.RunUntilQuiet(absl::Seconds(10));
+  const ValueType& type = test.plan.node(0, 0).features;
   for (int view = 0; view < test.plan.views(); ++view) {
     uint64_t all = 0;
     for (const auto& [key, answers] : tree.record(0, view).answers) {
       all += answers[0].payload_bytes;
       const bool present = (scene.inputs()[key.sequence].presence >> view & 1) != 0;
-      EXPECT_EQ(answers[0].payload_bytes,
-                present ? DevicePayloadBytes(test.plan, answers[0].exit) : 0);
+      if (!present) {
+        EXPECT_EQ(answers[0].payload_bytes, 0u);
+        continue;
+      }
+      auto output = test.whole->Run({scene.inputs()[key.sequence]});
+      ASSERT_TRUE(output.ok()) << output.status();
+      const std::string& features = output->front().view_features[view];
+      const bool sent = DeviceSendsFeatures(test.plan, answers[0].exit);
+      const size_t saved = sent ? features.size() - CodeFeatures(type, features).size() : 0;
+      EXPECT_EQ(answers[0].payload_bytes + saved, DevicePayloadBytes(test.plan, answers[0].exit));
     }
     EXPECT_EQ(tree.node(0, view).counters().payload_bytes, all);
   }
