@@ -19,6 +19,7 @@
 #include "datasets/pictures.h"
 #include "ddnn/v1/query.grpc.pb.h"
 #include "ddnn/v1/tier.grpc.pb.h"
+#include "runtime/net/protocol.h"
 #include "tests/end_to_end/harness.h"
 #include "tests/support/random_network.h"
 
@@ -262,7 +263,7 @@ class ATree : public Refusing {
     auto bundle = LoadBundle(bundle_);
     EXPECT_TRUE(bundle.ok()) << bundle.status();
     v1::Up up;
-    up.mutable_hello()->set_protocol_version(1);
+    up.mutable_hello()->set_protocol_version(kProtocolVersion);
     up.mutable_hello()->set_bundle_sha256(bundle->sha256);
     up.mutable_hello()->set_tier(tier);
     up.mutable_hello()->set_node(node);
@@ -365,7 +366,7 @@ TEST_F(ATree, RefusesFeaturesOfAnotherSizeThanTheSpecSays) {
   const grpc::Status status = child.HowItEnds();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(),
-              AllOf(HasSubstr("device.1"), HasSubstr("129 bytes"), HasSubstr("expected 128")));
+              AllOf(HasSubstr("device.1"), HasSubstr("129 bytes"), HasSubstr("expected at most 128")));
   AnswersGoOn();
 }
 
