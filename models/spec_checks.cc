@@ -28,7 +28,7 @@ absl::Status CheckName(const std::string& what, const std::string& name) {
                  kMaxName, " letters, digits, - and _");
 }
 
-// Class names become folders when hard samples are exported.
+// Class names become folders when hard samples are exported, and a list behind folder:DIR?classes=.
 absl::Status CheckClassNames(const v1::NetworkSpec& spec) {
   if (spec.class_name_size() < 2 || spec.class_name_size() > kMaxClasses) {
     return Invalid("class_name: found ", spec.class_name_size(), " classes, expected 2 to ",
@@ -37,11 +37,12 @@ absl::Status CheckClassNames(const v1::NetworkSpec& spec) {
   std::set<std::string> seen;
   for (const std::string& name : spec.class_name()) {
     bool plain = !name.empty() && name.size() <= kMaxName && name[0] != '.';
-    for (char c : name) plain = plain && !absl::ascii_iscntrl(c) && c != '/' && c != '\\';
+    for (char c : name)
+      plain = plain && !absl::ascii_iscntrl(c) && c != '/' && c != '\\' && c != ',';
     if (!plain) {
       return Invalid("class_name \"", absl::CHexEscape(name.substr(0, kMaxName)),
                      "\": expected 1 to ", kMaxName,
-                     " characters without slashes, not starting with a dot");
+                     " characters without slashes and commas, not starting with a dot");
     }
     if (!seen.insert(name).second) return Invalid("class_name \"", name, "\" is there twice");
   }

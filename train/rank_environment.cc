@@ -41,9 +41,12 @@ absl::StatusOr<RankEnvironment> ReadRankEnvironment(
         text("WORLD_SIZE"))));
   }
   environment.port = static_cast<uint16_t>(number("MASTER_PORT", 1, 65535));
-  if (!text("LOCAL_RANK").empty()) environment.local_rank = number("LOCAL_RANK", 0, kMostRanks - 1);
-  if (!text("LOCAL_WORLD_SIZE").empty()) {
-    environment.local_size = number("LOCAL_WORLD_SIZE", 1, environment.world_size);
+  // torchrun's names, else those that Slurm gives every task.
+  for (const char* name : {"SLURM_LOCALID", "LOCAL_RANK"}) {
+    if (!text(name).empty()) environment.local_rank = number(name, 0, kMostRanks - 1);
+  }
+  for (const char* name : {"SLURM_NTASKS_PER_NODE", "LOCAL_WORLD_SIZE"}) {
+    if (!text(name).empty()) environment.local_size = number(name, 1, environment.world_size);
   }
   if (!status.ok()) return status;
   environment.agent_store = text("TORCHELASTIC_USE_AGENT_STORE") == "True";

@@ -209,6 +209,7 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
   Progress progress(stdout, isatty(STDOUT_FILENO), log->get());
   absl::StatusOr<BundleResult> result =
       TrainBundle(plan, dataset, out, options, CreateTorchEngine, &progress);
+  if (*log != nullptr) (*log)->Flush();
   if (*log != nullptr && !(*log)->status().ok()) {
     absl::FPrintF(stderr, "ddnn-train: --logdir is not complete: %s\n", (*log)->status().message());
   }

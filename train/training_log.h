@@ -26,6 +26,7 @@ class TrainingLog {
   void OnEpoch(const ProgressReport& report, absl::Time now);
 
   /// The first error of the file.
+  void Flush() { events_->Flush(); }
   const absl::Status& status() const { return events_->status(); }
 
  private:

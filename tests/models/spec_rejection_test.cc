@@ -82,6 +82,7 @@ std::vector<Rejection> Names() {
        {"1 classes", "2 to 65536"}},
       {"ClassTwice", [](Spec* s) { s->set_class_name(2, "cat"); }, {"cat", "twice"}},
       {"ClassAsPath", [](Spec* s) { s->set_class_name(2, "../../etc"); }, {"class_name"}},
+      {"ClassAsList", [](Spec* s) { s->set_class_name(2, "cat,dog"); }, {"class_name", "commas"}},
       {"EmptyClass", [](Spec* s) { s->set_class_name(2, ""); }, {"class_name"}},
   };
 }

@@ -259,6 +259,12 @@ TEST(RankEnvironment, NamesTheVariableThatIsWrong) {
   EXPECT_EQ(read(good)->world_size, 4);
   EXPECT_EQ(read(good)->port, 29500);
   EXPECT_EQ(read({})->world_size, 1);
+  Environment slurm = good;
+  slurm.insert({{"SLURM_LOCALID", "1"}, {"SLURM_NTASKS_PER_NODE", "2"}});
+  EXPECT_EQ(read(slurm)->local_rank, 1);
+  EXPECT_EQ(read(slurm)->local_size, 2);
+  slurm["LOCAL_RANK"] = "0";
+  EXPECT_EQ(read(slurm)->local_rank, 0);
   EXPECT_EQ(read({{"WORLD_SIZE", "1"}, {"RANK", "x"}})->world_size, 1);
   const std::vector<std::vector<std::string>> wrong = {
       {"WORLD_SIZE", "two"}, {"WORLD_SIZE", "0"}, {"WORLD_SIZE", "-2"},     {"RANK", "4"},

@@ -157,6 +157,18 @@ TEST_F(TrainBundleTest, StoppedBeforeTheFirstEpochItLeavesWhatWasThere) {
   EXPECT_EQ(Left(), std::vector<std::string>{"out"});
 }
 
+TEST_F(TrainBundleTest, RemovesWhatAKilledRunLeftBesideIt) {
+  const auto left = [&](const std::string& who) { return folder_ + "/out.check." + who; };
+  const std::string gone = "2000000000", alive = std::to_string(getppid());
+  for (const std::string& who : {gone, alive, std::string("notes")}) {
+    std::filesystem::create_directories(left(who));
+  }
+  ASSERT_TRUE(Train("out").ok());
+  EXPECT_FALSE(std::filesystem::exists(left(gone)));
+  EXPECT_TRUE(std::filesystem::exists(left(alive)));
+  EXPECT_TRUE(std::filesystem::exists(left("notes")));
+}
+
 TEST_F(TrainBundleTest, SaysThatThereIsNoGpu) {
   if (CudaAvailable()) return;
   options_.cuda = true;
