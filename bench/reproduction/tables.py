@@ -177,6 +177,6 @@ ALL = {
              ["network"], {"cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, floats),
     9: Table("Tiles of a digit, and devices lost",
              "`mnist_grid`; lost at run time, nothing is trained anew. The section is the largest file that a device "
-             "loads, the bytes those of a whole tree.",
+             "loads; bytes per view and sample are by the formula, while nothing is lost.",
              ["lost"], {"overall": PERCENT, "section bytes": "{:.0f}", "bytes": ONE}, grid),
 }
