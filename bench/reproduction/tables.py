@@ -35,6 +35,7 @@ def thresholds(lab):
             rows.append({"threshold": f"{point['threshold']:.1f}", "seed": seed,
                          "local exit takes": point["exit_fraction"], "overall": point["overall_accuracy"],
                          "bytes by formula": point["payload_bytes_per_view_sample"],
+                         "bytes coded": point["coded_payload_bytes_per_view_sample"],
                          "bytes sent (500 samples)": tree["payload_bytes_per_view_sample"],
                          "bytes on the wire": tree["wire_bytes_per_view_sample"]})
     return rows
@@ -144,11 +145,12 @@ ALL = {
              ["local", "cloud"],
              {"local exit": PERCENT, "cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, aggregators),
     2: Table("Accuracy, exits and bytes over thresholds of the local exit",
-             "`six_cameras`, 10,000 test samples; bytes per view and sample: raw views have 1,024. What was sent and "
+             "`six_cameras`, 10,000 test samples; bytes per view and sample: raw views have 1,024; coded: "
+             "features as they travel. What was sent and "
              "what the kernel counted (`TCP_INFO`, upward, headers and all of the stream's messages) is of a tree of "
              "eight processes over 500 samples.",
              ["threshold"],
-             {"local exit takes": PERCENT, "overall": PERCENT, "bytes by formula": ONE,
+             {"local exit takes": PERCENT, "overall": PERCENT, "bytes by formula": ONE, "bytes coded": ONE,
               "bytes sent (500 samples)": ONE, "bytes on the wire": ONE}, thresholds),
     3: Table("Accuracy against the number of devices, worst to best",
              "`six_cameras`; the others are lost at run time, nothing is trained anew. \"That one alone\" is the "
