@@ -42,11 +42,14 @@ absl::StatusOr<RankEnvironment> ReadRankEnvironment(
   }
   environment.port = static_cast<uint16_t>(number("MASTER_PORT", 1, 65535));
   // torchrun's names, else those that Slurm gives every task.
-  for (const char* name : {"SLURM_LOCALID", "LOCAL_RANK"}) {
-    if (!text(name).empty()) environment.local_rank = number(name, 0, kMostRanks - 1);
-  }
-  for (const char* name : {"SLURM_NTASKS_PER_NODE", "LOCAL_WORLD_SIZE"}) {
-    if (!text(name).empty()) environment.local_size = number(name, 1, environment.world_size);
+  const auto first_of = [&](const char* name, const char* slurms) {
+    return text(name).empty() ? slurms : name;
+  };
+  const char* local_rank = first_of("LOCAL_RANK", "SLURM_LOCALID");
+  if (!text(local_rank).empty()) environment.local_rank = number(local_rank, 0, kMostRanks - 1);
+  const char* local_size = first_of("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE");
+  if (!text(local_size).empty()) {
+    environment.local_size = number(local_size, 1, environment.world_size);
   }
   if (!status.ok()) return status;
   environment.agent_store = text("TORCHELASTIC_USE_AGENT_STORE") == "True";

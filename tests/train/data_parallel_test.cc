@@ -265,6 +265,12 @@ TEST(RankEnvironment, NamesTheVariableThatIsWrong) {
   EXPECT_EQ(read(slurm)->local_size, 2);
   slurm["LOCAL_RANK"] = "0";
   EXPECT_EQ(read(slurm)->local_rank, 0);
+  // Slurm's may be of a larger job than this run.
+  slurm["SLURM_NTASKS_PER_NODE"] = "8";
+  EXPECT_FALSE(read(slurm).ok());
+  slurm["LOCAL_WORLD_SIZE"] = "2";
+  ASSERT_TRUE(read(slurm).ok()) << read(slurm).status();
+  EXPECT_EQ(read(slurm)->local_size, 2);
   EXPECT_EQ(read({{"WORLD_SIZE", "1"}, {"RANK", "x"}})->world_size, 1);
   const std::vector<std::vector<std::string>> wrong = {
       {"WORLD_SIZE", "two"}, {"WORLD_SIZE", "0"}, {"WORLD_SIZE", "-2"},     {"RANK", "4"},
