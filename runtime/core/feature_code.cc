@@ -178,14 +178,18 @@ std::string CodeFeatures(const ValueType& type, std::string packed) {
   return code.size() < packed.size() ? code : packed;
 }
 
+absl::Status CheckTravelledSize(const ValueType& type, size_t bytes) {
+  const size_t packed = PackedSize(type);
+  const bool coded = type.kind == ValueKind::kBit;
+  if (bytes == packed || (coded && bytes > 0 && bytes < packed)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(bytes, " bytes, expected ", coded ? "1 to " : "", packed));
+}
+
 absl::Status RestoreFeatures(const ValueType& type, std::string* features) {
+  if (absl::Status ok = CheckTravelledSize(type, features->size()); !ok.ok()) return ok;
   const size_t size = PackedSize(type);
   if (features->size() == size) return absl::OkStatus();
-  const bool coded = type.kind == ValueKind::kBit;
-  if (features->empty() || features->size() > size || !coded) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(features->size(), " bytes, expected ", coded ? "1 to " : "", size));
-  }
   std::string packed(size, '\0');
   Decoder decoder(*features);
   size_t i = 0;

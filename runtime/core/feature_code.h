@@ -18,10 +18,13 @@ namespace ddnn {
 /// that is not kBit always travels as it is.
 std::string CodeFeatures(const ValueType& type, std::string packed);
 
+/// Whether so many bytes can be features of this type on their way.
+/// INVALID_ARGUMENT says "9 bytes, expected 1 to 8", or just 8 where nothing is coded.
+absl::Status CheckTravelledSize(const ValueType& type, size_t bytes);
+
 /// The reverse. What has PackedSize(type) bytes travelled as it is; fewer are code, and whatever
 /// they are, they decode to some features.
-/// INVALID_ARGUMENT for more bytes, none, or another size where nothing is coded; `features` is
-/// then as it was.
+/// Fails as CheckTravelledSize does; `features` is then as it was.
 absl::Status RestoreFeatures(const ValueType& type, std::string* features);
 
 }  // namespace ddnn

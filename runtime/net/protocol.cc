@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "runtime/core/bundle.h"
+#include "runtime/core/feature_code.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/core/score_codec.h"
 #include "runtime/net/status.h"
@@ -135,13 +136,12 @@ absl::Status CheckUpSample(const NetworkPlan& plan, int tier, int index, v1::UpS
     return absl::InvalidArgumentError(absl::StrCat(name, ": scores have ", sample->scores().size(),
                                                    " bytes, expected ", score_bytes));
   }
-  const size_t feature_bytes = PackedSize(node.features);
-  const bool coded = node.features.kind == ValueKind::kBit;
-  if (features && (sample->features().size() > feature_bytes ||
-                   (sample->features().size() < feature_bytes && !coded))) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": features have ",
-                                                   sample->features().size(), " bytes, expected ",
-                                                   coded ? "at most " : "", feature_bytes));
+  if (features) {
+    const absl::Status size = CheckTravelledSize(node.features, sample->features().size());
+    if (!size.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": features have ", std::string(size.message())));
+    }
   }
   if (scores || features) {
     absl::Status presence = CheckPresence(node, name, sample);

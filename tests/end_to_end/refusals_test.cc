@@ -366,7 +366,7 @@ TEST_F(ATree, RefusesFeaturesOfAnotherSizeThanTheSpecSays) {
   const grpc::Status status = child.HowItEnds();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(),
-              AllOf(HasSubstr("device.1"), HasSubstr("129 bytes"), HasSubstr("expected at most 128")));
+              AllOf(HasSubstr("device.1"), HasSubstr("129 bytes"), HasSubstr("expected 1 to 128")));
   AnswersGoOn();
 }
 
