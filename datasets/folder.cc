@@ -131,10 +131,11 @@ class FolderReader {
     if (entries->empty()) return Bad(path, "is empty, expected samples in it");
     for (const fs::directory_entry& entry : *entries) {
       const std::string name = entry.path().string();
+      const bool folder = entry.is_directory();
       FolderSample sample;
       sample.label = label;
-      sample.name = absl::StrCat(class_name, "/", entry.path().stem().string());
-      const bool folder = entry.is_directory();
+      const fs::path last = folder ? entry.path().filename() : entry.path().stem();
+      sample.name = absl::StrCat(class_name, "/", last.string());
       if (folder) {
         if (absl::Status read = ReadViews(name, &sample); !read.ok()) return read;
       } else if (IsPictureName(name)) {

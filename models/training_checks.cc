@@ -84,6 +84,7 @@ absl::Status CheckAugmentation(const v1::NetworkSpec& spec) {
     status.Update(InRange(field + "flip", entry.flip(), 0, 1));
     status.Update(InRange(field + "crop", entry.crop(), 0, 0.9));
     status.Update(InRange(field + "brightness", entry.brightness(), 0, 1));
+    status.Update(InRange(field + "erase", entry.erase(), 0, side));
     if (!status.ok()) return status;
     std::vector<int> views(entry.view().begin(), entry.view().end());
     for (int v = 0; entry.view_size() == 0 && v < spec.views(); ++v) views.push_back(v);

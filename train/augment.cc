@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "train/draw.h"
 
@@ -9,7 +10,7 @@ namespace ddnn::train {
 namespace {
 
 // Which draw of a view's generator decides what.
-enum Index { kFlip, kShiftX, kShiftY, kCrop, kCropX, kCropY, kBrightness };
+enum Index { kFlip, kShiftX, kShiftY, kCrop, kCropX, kCropY, kBrightness, kEraseX, kEraseY };
 
 // Where the pixels of one row or column come from: a mix of two, in 256ths. They count from the
 // frame of one pixel that is put around the picture.
@@ -32,15 +33,16 @@ std::vector<Source> Sources(int size, double crop, double place, int shift, bool
 }
 
 // A plane [H, W] within a frame of one pixel.
-std::vector<uint8_t> Framed(const uint8_t* plane, const Shape& shape, int fill) {
+std::vector<uint8_t> Framed(const PictureChange& change, const Shape& shape, const uint8_t* plane) {
+  const uint8_t fill = static_cast<uint8_t>(change.fill);
   std::vector<uint8_t> framed;
   framed.reserve((shape.height + 2) * (shape.width + 2));
   for (int y = -1; y <= shape.height; ++y) {
     const uint8_t* row = plane + std::clamp(y, 0, shape.height - 1) * shape.width;
-    const bool outside = fill >= 0 && (y < 0 || y == shape.height);
-    const auto edge = [&](int x) { return static_cast<uint8_t>(fill >= 0 ? fill : row[x]); };
+    const bool outside = !change.repeat_border && (y < 0 || y == shape.height);
+    const auto edge = [&](int x) { return change.repeat_border ? row[x] : fill; };
     framed.push_back(edge(0));
-    if (outside) framed.insert(framed.end(), shape.width, static_cast<uint8_t>(fill));
+    if (outside) framed.insert(framed.end(), shape.width, fill);
     if (!outside) framed.insert(framed.end(), row, row + shape.width);
     framed.push_back(edge(shape.width - 1));
   }
@@ -53,7 +55,7 @@ void Move(const PictureChange& change, const Shape& shape, uint8_t* pixels) {
   const std::vector<Source> rows =
       Sources(shape.height, change.crop, change.crop_y, change.shift_y, false);
   for (int c = 0; c < shape.channels; ++c) {
-    const std::vector<uint8_t> plane = Framed(pixels, shape, change.fill);
+    const std::vector<uint8_t> plane = Framed(change, shape, pixels);
     for (const Source& row : rows) {
       const uint8_t* first = plane.data() + row.first * (shape.width + 2);
       const uint8_t* second = plane.data() + row.second * (shape.width + 2);
@@ -65,6 +67,21 @@ void Move(const PictureChange& change, const Shape& shape, uint8_t* pixels) {
         *pixels++ = static_cast<uint8_t>(
             (upper * (256 - row.weight) + lower * row.weight + (1 << 15)) >> 16);
       }
+    }
+  }
+}
+
+void Erase(const PictureChange& change, const Shape& shape, uint8_t* pixels) {
+  const auto span = [&](double middle, int size) {
+    const int begin = static_cast<int>(std::lround(middle * size - 0.5 * change.erase));
+    return std::pair(std::clamp(begin, 0, size), std::clamp(begin + change.erase, 0, size));
+  };
+  const auto [left, right] = span(change.erase_x, shape.width);
+  const auto [top, bottom] = span(change.erase_y, shape.height);
+  for (int c = 0; c < shape.channels; ++c) {
+    for (int y = top; y < bottom; ++y) {
+      uint8_t* row = pixels + (c * shape.height + y) * shape.width;
+      std::fill(row + left, row + right, static_cast<uint8_t>(change.fill));
     }
   }
 }
@@ -84,6 +101,10 @@ PictureChange DrawChange(const v1::Augmentation& bounds, const CounterRng& rando
   change.crop_x = random.Uniform(kCropX);
   change.crop_y = random.Uniform(kCropY);
   change.brightness = 1 + bounds.brightness() * random.Symmetric(kBrightness);
+  change.erase = bounds.erase();
+  change.erase_x = random.Uniform(kEraseX);
+  change.erase_y = random.Uniform(kEraseY);
+  change.repeat_border = bounds.repeat_border();
   return change;
 }
 
@@ -96,6 +117,7 @@ void ChangePicture(const PictureChange& change, const Shape& shape, uint8_t* pix
   if (change.flip || change.shift_x != 0 || change.shift_y != 0 || change.crop != 1) {
     Move(change, shape, pixels);
   }
+  if (change.erase > 0) Erase(change, shape, pixels);
 }
 
 Augmenter::Augmenter(const NetworkPlan& plan)
@@ -116,7 +138,7 @@ void Augmenter::Apply(uint64_t seed, int epoch, int64_t sample, uint64_t presenc
     const CounterRng random({seed, static_cast<uint64_t>(Draw::kAugmentation),
                              static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample), v});
     PictureChange change = DrawChange(bounds_[v], random);
-    change.fill = bounds_[v].repeat_border() ? -1 : fill_;
+    change.fill = fill_;
     ChangePicture(change, shape_, pixels + v * shape_.size());
   }
 }

@@ -11,19 +11,23 @@ namespace ddnn::train {
 
 /// One way to change a picture. The default changes nothing.
 struct PictureChange {
-  bool flip = false;              ///< left and right change places
-  int shift_x = 0, shift_y = 0;   ///< pixels to the right and down
-  double crop = 1;                ///< side of the window that is enlarged to the whole, of 1
-  double crop_x = 0, crop_y = 0;  ///< its place, 0 left or top, 1 right or bottom
-  double brightness = 1;          ///< pixels are multiplied by it
-  int fill = -1;                  ///< what comes in from outside; -1: the nearest pixel
+  bool flip = false;                ///< left and right change places
+  int shift_x = 0, shift_y = 0;     ///< pixels to the right and down
+  double crop = 1;                  ///< side of the window that is enlarged to the whole, of 1
+  double crop_x = 0, crop_y = 0;    ///< its place, 0 left or top, 1 right or bottom
+  double brightness = 1;            ///< pixels are multiplied by it
+  int erase = 0;                    ///< side of a square that is filled; parts may lie outside
+  double erase_x = 0, erase_y = 0;  ///< its middle, 0 left or top, 1 right or bottom
+  int fill = 0;                     ///< the pixel of the square, and of what comes in from outside
+  bool repeat_border = false;       ///< what comes in from outside is the nearest pixel instead
 };
 
 /// Draws within the bounds of a checked spec; a function of its arguments alone.
 PictureChange DrawChange(const v1::Augmentation& bounds, const CounterRng& random);
 
-/// Changes a picture [C, H, W] in place: brightness, crop, shift, flip. Without a crop every pixel
-/// is a copy of one; with one it is interpolated, in integers: the same on every machine.
+/// Changes a picture [C, H, W] in place: brightness, crop, shift, flip, and the square is filled
+/// last. Without a crop every pixel is a copy of one; with one it is interpolated, in integers: the
+/// same on every machine.
 void ChangePicture(const PictureChange& change, const Shape& shape, uint8_t* pixels);
 
 /// training.augmentation of a network, view by view.

@@ -353,6 +353,12 @@ absl::StatusOr<Calibrated> Calibrate(const NetworkPlan& plan, const ExitRecords&
   return calibrated;
 }
 
+std::string Reservation(const v1::Provenance& network, const std::string& data) {
+  if (network.data() != data || network.epochs() < 2) return "";
+  return absl::StrCat(" (not counting that the best of ", network.epochs(),
+                      " epochs was chosen by the same samples)");
+}
+
 void Record(const NetworkPlan& plan, const std::string& data, const CalibrateOptions& options,
             const Calibrated& calibrated, v1::BundleManifest* manifest) {
   manifest->clear_threshold();
@@ -360,9 +366,9 @@ void Record(const NetworkPlan& plan, const std::string& data, const CalibrateOpt
     *manifest->add_threshold() = ToProto(plan.exits()[e].name, calibrated.thresholds[e]);
   }
   v1::Provenance* provenance = manifest->mutable_provenance();
-  provenance->set_calibration(absl::StrFormat("ddnn-calibrate: with %s confidence they %s",
-                                              Percent(options.confidence),
-                                              Describe(plan, options.constraint)));
+  provenance->set_calibration(
+      absl::StrFormat("ddnn-calibrate: with %s confidence they %s%s", Percent(options.confidence),
+                      Describe(plan, options.constraint), Reservation(*provenance, data)));
   v1::ThresholdCalibration* how = provenance->mutable_threshold_calibration();
   how->Clear();
   how->set_constraint(ToString(options.constraint.quantity));

@@ -70,6 +70,10 @@ absl::StatusOr<Calibrated> Calibrate(const NetworkPlan& plan, const ExitRecords&
                                      absl::Span<const ExitRecords> hidden,
                                      const CalibrateOptions& options);
 
+/// What stands between the bound and this network, " (…)": its best epoch was chosen by the same
+/// samples. Empty where it was not.
+std::string Reservation(const v1::Provenance& network, const std::string& data);
+
 /// Puts the result into a bundle's manifest: thresholds, and where they come from. `data` is the
 /// dataset's spec.
 void Record(const NetworkPlan& plan, const std::string& data, const CalibrateOptions& options,

@@ -124,9 +124,10 @@ std::string Directory(std::string path) {
   return path;
 }
 
-void Print(const NetworkPlan& plan, const CalibrateOptions& options, const Calibrated& found) {
-  absl::PrintF("with %.4g %% confidence these thresholds %s\n\n", 100 * options.confidence,
-               Describe(plan, options.constraint));
+void Print(const NetworkPlan& plan, const CalibrateOptions& options, const Calibrated& found,
+           const std::string& reservation) {
+  absl::PrintF("with %.4g %% confidence these thresholds %s%s\n\n", 100 * options.confidence,
+               Describe(plan, options.constraint), reservation);
   for (size_t e = 0; e < plan.exits().size(); ++e) {
     const ExitThreshold& threshold = found.thresholds[e];
     absl::PrintF("  %-10s %.4f  temperature %.3f", plan.exits()[e].name, threshold.entropy,
@@ -207,9 +208,10 @@ absl::StatusOr<int> Main() {
   SetTorchThreads(1);  // each of these threads runs the network on samples of its own
   absl::StatusOr<Calibrated> found = Choose(*bundle, **dataset, *options, threads, stop);
   if (!found.ok()) return found.status();
-  Print(bundle->plan, *options, *found);
+  const std::string& data = (*dataset)->info().spec;
+  Print(bundle->plan, *options, *found, Reservation(bundle->manifest.provenance(), data));
   std::fflush(stdout);
-  Record(bundle->plan, (*dataset)->info().spec, *options, *found, &bundle->manifest);
+  Record(bundle->plan, data, *options, *found, &bundle->manifest);
   absl::Status written = Write(*bundle, from, out, **dataset, threads, stop);
   if (!written.ok()) return written;
   return 0;

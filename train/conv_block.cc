@@ -71,6 +71,112 @@ void UpdateRunning(const ConvBlockShape& s, const Statistics& batch, float* mean
   }
 }
 
+// What the gradient of a value behind batch norm becomes before it, of one channel:
+// factor * (gradient - offset - slope * (value - mean)).
+struct Slope {
+  float factor, offset, slope;
+};
+
+// What the steps of a backward pass read.
+struct Backward {
+  const ConvGeometry& g;
+  const at::Tensor& x;
+  const float* mask;
+  const float* dy;      // [B, G*F, out_area]
+  const float* pooled;  // likewise: what went into batch norm
+  const uint8_t* places;
+  std::vector<NormTerms> norms;  // [G*F], and slopes
+  std::vector<Slope> slopes;
+};
+
+Sums GradientSums(const Backward& back) {
+  const ConvGeometry& g = back.g;
+  const int64_t channels = g.out_channels();
+  Sums sums{std::vector<float>(g.batch * channels), std::vector<float>(g.batch * channels)};
+  at::parallel_for(0, g.batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * channels; i < end * channels; ++i) {
+      const int64_t c = i % channels;
+      if (!Present(back.mask, g, i / channels, c / g.s.filters)) continue;
+      Kernels().gradient_sums(back.pooled + i * g.out_area, back.dy + i * g.out_area, g.out_area,
+                              back.norms[c], &sums.first[i], &sums.second[i]);
+    }
+  });
+  return sums;
+}
+
+// Batch norm backwards: gradients of gamma and beta [G*F] of this rank's samples, and the slopes,
+// which follow from those of all ranks.
+std::vector<Slope> Slopes(const Backward& back, const float* inverse, float* dgamma, float* dbeta) {
+  const ConvGeometry& g = back.g;
+  const int64_t channels = g.out_channels();
+  const Sums sums = GradientSums(back);
+  std::vector<double> joint(3 * channels, 0.0);
+  for (int64_t c = 0; c < channels; ++c) {
+    double &total = joint[3 * c], &moment = joint[3 * c + 1], &count = joint[3 * c + 2];
+    for (int64_t b = 0; b < g.batch; ++b) {
+      if (!Present(back.mask, g, b, c / g.s.filters)) continue;
+      total += sums.first[b * channels + c];
+      moment += sums.second[b * channels + c];
+      count += static_cast<double>(g.out_area);
+    }
+    dbeta[c] = static_cast<float>(total);
+    dgamma[c] = static_cast<float>(moment * inverse[c]);
+  }
+  if (g.s.ranks != nullptr) g.s.ranks->Sum(absl::MakeSpan(joint));
+  std::vector<Slope> slopes(channels);
+  for (int64_t c = 0; c < channels; ++c) {
+    const double count = std::max(joint[3 * c + 2], 1.0), inv = inverse[c];
+    slopes[c] = {back.norms[c].scale, static_cast<float>(joint[3 * c] / count),
+                 static_cast<float>(joint[3 * c + 1] * inv * inv / count)};
+  }
+  return slopes;
+}
+
+// The rest of the way down: gradients of the input, if `dx` is defined, and of the weights.
+void ConvolutionGradients(const Backward& back, const float* weight, const at::Tensor& dx,
+                          float* dweight) {
+  const ConvGeometry& g = back.g;
+  const PlaneKernels& k = Kernels();
+  const bool needs_dx = dx.defined();
+  const int64_t input = g.s.channels * g.height * g.width;
+  const std::vector<float> turned = needs_dx ? BackwardWeights(g, weight) : std::vector<float>();
+  std::vector<std::vector<float>> weight_sums(kChunks);
+  at::parallel_for(0, kChunks, 1, [&](int64_t first, int64_t last) {
+    ConvScratch scratch(g);
+    AlignedFloats dpooled(g.s.filters * g.out_area, 0.0f), planes(g.fours * g.dy_plane, 0.0f);
+    AlignedFloats back_planes(needs_dx ? g.s.channels * g.in_plane : 0, 0.0f);
+    const auto one_node = [&](int64_t b, int64_t group, float* weight_sum, float* to) {
+      const int64_t at = b * g.out_channels() + group * g.s.filters;
+      for (int64_t f = 0; f < g.s.filters; ++f) {
+        const int64_t c = group * g.s.filters + f, from = (at + f) * g.out_area;
+        const Slope& slope = back.slopes[c];
+        k.gradient(back.pooled + from, back.dy + from, g.out_area, back.norms[c], slope.factor,
+                   slope.offset, slope.slope, dpooled.data() + f * g.out_area);
+      }
+      Unpool(g, dpooled.data(), back.places == nullptr ? nullptr : back.places + at * g.out_area,
+             planes.data());
+      CopyPadded(g, back.x, b, group, scratch.in.data());
+      k.weight_gradient(scratch.in.data(), g.in_plane, planes.data() + g.lead, g.dy_plane,
+                        g.s.channels, g.s.kernel, g.pitch, g.length, g.s.filters, weight_sum);
+      if (needs_dx) ConvolveBack(g, turned, group, planes.data(), back_planes.data(), to);
+    };
+    for (int64_t chunk = first; chunk < last; ++chunk) {
+      weight_sums[chunk].assign(g.s.groups * g.fours * g.taps * k.lanes, 0.0f);
+      const int64_t begin = g.batch * chunk / kChunks, end = g.batch * (chunk + 1) / kChunks;
+      for (int64_t i = begin * g.s.groups; i < end * g.s.groups; ++i) {
+        const int64_t b = i / g.s.groups, group = i % g.s.groups;
+        float* to = needs_dx ? dx.data_ptr<float>() + i * input : nullptr;
+        if (Present(back.mask, g, b, group)) {
+          one_node(b, group, weight_sums[chunk].data() + group * g.fours * g.taps * k.lanes, to);
+        } else if (needs_dx) {
+          std::fill_n(to, input, 0.0f);
+        }
+      }
+    }
+  });
+  ReduceWeightGradient(g, weight_sums, weight, dweight);
+}
+
 struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input,
                             const at::Tensor& present, const at::Tensor& weight,
@@ -133,90 +239,24 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &present = saved[1], &weight = saved[2], &gamma = saved[3];
-    const at::Tensor &inverse = saved[6], &before = saved[7], &where = saved[8];
+    const at::Tensor &x = saved[0], &weight = saved[2], &gamma = saved[3], &inverse = saved[6];
     const ConvGeometry g(Recall(context), x.size(0), x.size(2), x.size(3));
-    const PlaneKernels& k = Kernels();
-    const float* mask = MaskValues(present);
     const at::Tensor dy = gradients[0].contiguous();
-    const float* grad = dy.data_ptr<float>();
-    const float* pooled = before.data_ptr<float>();
-    const uint8_t* places = g.s.pool_kernel > 0 ? where.data_ptr<uint8_t>() : nullptr;
-    const int64_t channels = g.out_channels();
-    const std::vector<NormTerms> norms = Norms(g.s, gamma, saved[4], saved[5], inverse);
-
-    Sums sums{std::vector<float>(g.batch * channels), std::vector<float>(g.batch * channels)};
-    at::parallel_for(0, g.batch, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin * channels; i < end * channels; ++i) {
-        const int64_t c = i % channels;
-        if (!Present(mask, g, i / channels, c / g.s.filters)) continue;
-        k.gradient_sums(pooled + i * g.out_area, grad + i * g.out_area, g.out_area, norms[c],
-                        &sums.first[i], &sums.second[i]);
-      }
-    });
+    Backward back{g,
+                  x,
+                  MaskValues(saved[1]),
+                  dy.data_ptr<float>(),
+                  saved[7].data_ptr<float>(),
+                  g.s.pool_kernel > 0 ? saved[8].data_ptr<uint8_t>() : nullptr,
+                  Norms(g.s, gamma, saved[4], saved[5], inverse),
+                  {}};
     const at::Tensor dgamma = at::empty_like(gamma), dbeta = at::empty_like(gamma);
-    struct Slope {
-      float factor, offset, slope;
-    };
-    std::vector<Slope> slopes(channels);
-    std::vector<double> joint(3 * channels, 0.0);
-    for (int64_t c = 0; c < channels; ++c) {
-      double &total = joint[3 * c], &moment = joint[3 * c + 1], &count = joint[3 * c + 2];
-      for (int64_t b = 0; b < g.batch; ++b) {
-        if (!Present(mask, g, b, c / g.s.filters)) continue;
-        total += sums.first[b * channels + c];
-        moment += sums.second[b * channels + c];
-        count += static_cast<double>(g.out_area);
-      }
-      dbeta.data_ptr<float>()[c] = static_cast<float>(total);
-      dgamma.data_ptr<float>()[c] = static_cast<float>(moment * inverse.data_ptr<float>()[c]);
-    }
-    if (g.s.ranks != nullptr) g.s.ranks->Sum(absl::MakeSpan(joint));
-    for (int64_t c = 0; c < channels; ++c) {
-      const double count = std::max(joint[3 * c + 2], 1.0), inv = inverse.data_ptr<float>()[c];
-      slopes[c] = {norms[c].scale, static_cast<float>(joint[3 * c] / count),
-                   static_cast<float>(joint[3 * c + 1] * inv * inv / count)};
-    }
-
-    const bool needs_dx = x.scalar_type() == at::kFloat && context->needs_input_grad(0);
+    back.slopes =
+        Slopes(back, inverse.data_ptr<float>(), dgamma.data_ptr<float>(), dbeta.data_ptr<float>());
     at::Tensor dx;
-    if (needs_dx) dx = at::empty_like(x);
-    const std::vector<float> back =
-        needs_dx ? BackwardWeights(g, weight.data_ptr<float>()) : std::vector<float>();
-    std::vector<std::vector<float>> weight_sums(kChunks);
-    at::parallel_for(0, kChunks, 1, [&](int64_t first, int64_t last) {
-      ConvScratch scratch(g);
-      AlignedFloats dpooled(g.s.filters * g.out_area, 0.0f), planes(g.fours * g.dy_plane, 0.0f);
-      AlignedFloats back_planes(needs_dx ? g.s.channels * g.in_plane : 0, 0.0f);
-      for (int64_t chunk = first; chunk < last; ++chunk) {
-        weight_sums[chunk].assign(g.s.groups * g.fours * g.taps * k.lanes, 0.0f);
-        const int64_t begin = g.batch * chunk / kChunks, end = g.batch * (chunk + 1) / kChunks;
-        for (int64_t i = begin * g.s.groups; i < end * g.s.groups; ++i) {
-          const int64_t b = i / g.s.groups, group = i % g.s.groups;
-          float* to =
-              needs_dx ? dx.data_ptr<float>() + i * g.s.channels * g.height * g.width : nullptr;
-          if (!Present(mask, g, b, group)) {
-            if (needs_dx) std::fill_n(to, g.s.channels * g.height * g.width, 0.0f);
-            continue;
-          }
-          const int64_t at = b * channels + group * g.s.filters;
-          for (int64_t f = 0; f < g.s.filters; ++f) {
-            const int64_t c = group * g.s.filters + f, from = (at + f) * g.out_area;
-            k.gradient(pooled + from, grad + from, g.out_area, norms[c], slopes[c].factor,
-                       slopes[c].offset, slopes[c].slope, dpooled.data() + f * g.out_area);
-          }
-          Unpool(g, dpooled.data(), places == nullptr ? nullptr : places + at * g.out_area,
-                 planes.data());
-          CopyPadded(g, x, b, group, scratch.in.data());
-          k.weight_gradient(scratch.in.data(), g.in_plane, planes.data() + g.lead, g.dy_plane,
-                            g.s.channels, g.s.kernel, g.pitch, g.length, g.s.filters,
-                            weight_sums[chunk].data() + group * g.fours * g.taps * k.lanes);
-          if (needs_dx) ConvolveBack(g, back, group, planes.data(), back_planes.data(), to);
-        }
-      }
-    });
+    if (x.scalar_type() == at::kFloat && context->needs_input_grad(0)) dx = at::empty_like(x);
     const at::Tensor dweight = at::empty_like(weight);
-    ReduceWeightGradient(g, weight_sums, weight.data_ptr<float>(), dweight.data_ptr<float>());
+    ConvolutionGradients(back, weight.data_ptr<float>(), dx, dweight.data_ptr<float>());
     return {dx, {}, dweight, dgamma, dbeta, {}, {}, {}};
   }
 

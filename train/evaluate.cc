@@ -55,6 +55,9 @@ void AddSweep(const NetworkPlan& plan, const ExitRecords& records,
       point->set_overall_accuracy(operation.accuracy);
       point->set_payload_bytes_per_view_sample(operation.payload_bytes);
       point->set_coded_payload_bytes_per_view_sample(operation.coded_payload_bytes);
+      for (size_t x = 0; x < plan.exits().size(); ++x) {
+        (*point->mutable_exit_fractions())[plan.exits()[x].name] = operation.exit_fraction[x];
+      }
     }
   }
 }

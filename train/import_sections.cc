@@ -12,13 +12,7 @@
 namespace ddnn::train {
 namespace {
 
-constexpr double kDefaultEpsilon = 1e-5;
-
 using Kind = v1::Layer::KindCase;
-
-double Epsilon(const v1::Layer& layer) {
-  return layer.batch_norm().has_epsilon() ? layer.batch_norm().epsilon() : kDefaultEpsilon;
-}
 
 // Puts values into one node's share of a tensor.
 void Put(const std::vector<float>& values, int group, int groups, const at::Tensor& tensor) {
@@ -74,7 +68,8 @@ void LayerStack::ImportStep(const Step& step, int group, const v1::SectionLayer&
     // As if the data had mean 0 and deviation 1, until AdoptStatistics knows better.
     const int channels = step.input.shape.channels;
     const std::vector<float> mean(channels, 0.0f);
-    const std::vector<float> variance(channels, static_cast<float>(1 - Epsilon(step.layer)));
+    const std::vector<float> variance(channels,
+                                      static_cast<float>(1 - Epsilon(step.layer.batch_norm())));
     std::vector<float> gamma = FloatsOf(layer.affine().scale());
     std::vector<float> beta = FloatsOf(layer.affine().bias());
     const v1::Threshold& threshold = layer.threshold();
@@ -97,8 +92,8 @@ void LayerStack::AdoptStatistics(const Step& step, const at::Tensor& x,
   at::NoGradGuard no_grad;
   const at::Tensor mean = step.mean.clone(), variance = step.variance.clone();
   MaskedBatchNorm(x, mask, step.gamma.detach(), step.beta.detach(), mean, variance,
-                  /*momentum=*/1, Epsilon(step.layer));
-  const double epsilon = Epsilon(step.layer);
+                  /*momentum=*/1, Epsilon(step.layer.batch_norm()));
+  const double epsilon = Epsilon(step.layer.batch_norm());
   const at::Tensor gamma = step.gamma.detach(), beta = step.beta.detach();
   const at::Tensor ratio = (variance + epsilon).sqrt().div_((step.variance + epsilon).sqrt());
   const at::Tensor shift = gamma * (mean - step.mean) / (step.variance + epsilon).sqrt();

@@ -15,16 +15,11 @@
 namespace ddnn::train {
 namespace {
 
-constexpr double kDefaultEpsilon = 1e-5;
 constexpr double kDefaultMomentum = 0.1;
 
 using Kind = v1::Layer::KindCase;
 
 int Or(int value, int otherwise) { return value > 0 ? value : otherwise; }
-
-double Epsilon(const v1::BatchNorm& norm) {
-  return norm.has_epsilon() ? norm.epsilon() : kDefaultEpsilon;
-}
 
 double Momentum(const v1::BatchNorm& norm) {
   return norm.has_momentum() ? norm.momentum() : kDefaultMomentum;
@@ -46,13 +41,6 @@ at::Tensor Slice(const at::Tensor& t, int group, int groups) {
 std::vector<float> Values(const at::Tensor& t) {
   const float* data = t.data_ptr<float>();
   return std::vector<float>(data, data + t.numel());
-}
-
-std::string FloatBytes(const std::vector<float>& values) {
-  std::string bytes;
-  bytes.reserve(values.size() * 4);
-  for (float value : values) AppendFloat(value, &bytes);
-  return bytes;
 }
 
 std::string SignBits(const std::vector<float>& weights) {

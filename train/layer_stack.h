@@ -18,6 +18,11 @@ namespace ddnn::train {
 /// within the first epochs.
 constexpr double kBinaryInit = 0.1;
 
+/// What batch norm adds to a variance; PyTorch's unless the network says otherwise.
+inline double Epsilon(const v1::BatchNorm& norm) {
+  return norm.has_epsilon() ? norm.epsilon() : 1e-5;
+}
+
 /// The layers (a tier's body, or its exit's head) of G nodes that are alike, as one grouped
 /// computation: node g owns channels g*C .. (g+1)*C-1 of every tensor and its own weights.
 class LayerStack {

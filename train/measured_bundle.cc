@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
@@ -21,15 +22,20 @@ namespace {
 
 constexpr size_t kMaxHistoryBytes = 64 << 20;
 
-// Removes what processes that were killed left behind: PREFIX and the number of one that is gone.
+// Removes what processes that were killed left behind: PREFIX and the number of one that is gone,
+// or such a folder half written.
 void RemoveAbandoned(const std::string& prefix) {
   const std::filesystem::path of = std::filesystem::absolute(prefix);
   const std::string name = of.filename().string();
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(of.parent_path(), error)) {
     const std::string found = entry.path().filename().string();
+    if (!absl::StartsWith(found, name)) continue;
+    const size_t end = std::min(found.find_first_not_of("0123456789", name.size()), found.size());
     pid_t pid = 0;
-    if (!absl::StartsWith(found, name) || !absl::SimpleAtoi(found.substr(name.size()), &pid)) {
+    const std::string rest = found.substr(end);
+    if (!absl::SimpleAtoi(found.substr(name.size(), end - name.size()), &pid) ||
+        !(rest.empty() || absl::StartsWith(rest, ".tmp-"))) {
       continue;
     }
     std::error_code ignored;
@@ -44,6 +50,7 @@ class ScratchDirectory {
   explicit ScratchDirectory(const std::string& beside) {
     const std::string prefix = absl::StrCat(beside, ".check.");
     RemoveAbandoned(prefix);
+    RemoveAbandoned(absl::StrCat(beside, ".tmp-"));
     path_ = absl::StrCat(prefix, getpid());
   }
   ~ScratchDirectory() {

@@ -24,7 +24,6 @@ namespace {
 
 // RankWatch finds out sooner, and can tell a rank that is busy from one that is gone.
 constexpr std::chrono::milliseconds kExchangeTimeout = std::chrono::hours(24);
-constexpr std::chrono::milliseconds kConnectTimeout = std::chrono::seconds(20);
 constexpr std::chrono::milliseconds kLook = std::chrono::seconds(1);
 
 std::shared_ptr<::gloo::transport::Device> GlooDevice(const RankEnvironment& environment) {
@@ -37,10 +36,20 @@ std::shared_ptr<::gloo::transport::Device> GlooDevice(const RankEnvironment& env
                          : c10d::ProcessGroupGloo::createDeviceForHostname(address);
 }
 
+// A constructor's timeout is that of connecting and of every exchange.
+class Gloo : public c10d::ProcessGroupGloo {
+ public:
+  Gloo(const c10::intrusive_ptr<c10d::Store>& keys, const RankEnvironment& environment,
+       const c10::intrusive_ptr<Options>& connect)
+      : ProcessGroupGloo(keys, environment.rank, environment.world_size, connect) {
+    for (const auto& context : contexts_) context->setTimeout(kExchangeTimeout);
+  }
+};
+
 }  // namespace
 
 struct ProcessGroup::Backends {
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  c10::intrusive_ptr<Gloo> gloo;
 #ifdef DDNN_TRAIN_NCCL
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> nccl;
 #endif
@@ -61,12 +70,12 @@ absl::StatusOr<std::unique_ptr<ProcessGroup>> ProcessGroup::Join(const RankEnvir
     return c10::make_intrusive<c10d::PrefixStore>(prefix, group->watch_->store().keys);
   };
   try {
-    group->watch_->store().tcp->setTimeout(kConnectTimeout);
-    const auto options = c10d::ProcessGroupGloo::Options::create(kConnectTimeout);
+    const std::chrono::milliseconds connect = absl::ToChronoMilliseconds(times.connect);
+    group->watch_->store().tcp->setTimeout(connect);
+    const auto options = c10d::ProcessGroupGloo::Options::create(connect);
     options->devices.push_back(GlooDevice(environment));
     options->threads = 1;
-    group->backends_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-        keys("gloo"), group->rank(), group->size(), options);
+    group->backends_->gloo = c10::make_intrusive<Gloo>(keys("gloo"), environment, options);
 #ifdef DDNN_TRAIN_NCCL
     if (cuda) {
       group->backends_->nccl =
@@ -120,14 +129,16 @@ void ProcessGroup::Exchange(const Start& start) {
   broken_ = false;
 }
 
+// Tensors of an exchange own their memory: one that is given up may still be written to.
 void ProcessGroup::Sum(absl::Span<double> values) {
-  std::vector<double> all(values.begin(), values.end());
-  all.push_back(stop_ != nullptr && *stop_ ? 1 : 0);
-  std::vector<at::Tensor> tensors = {
-      at::from_blob(all.data(), {static_cast<int64_t>(all.size())}, at::kDouble)};
+  const auto size = static_cast<int64_t>(values.size());
+  std::vector<at::Tensor> tensors = {at::empty({size + 1}, at::kDouble)};
+  double* all = tensors[0].data_ptr<double>();
+  std::copy(values.begin(), values.end(), all);
+  all[size] = stop_ != nullptr && *stop_ ? 1 : 0;
   Exchange([&] { return backends_->gloo->allreduce(tensors); });
-  stop_agreed_ = stop_agreed_ || all.back() > 0;
-  std::copy(all.begin(), all.end() - 1, values.begin());
+  stop_agreed_ = stop_agreed_ || all[size] > 0;
+  std::copy(all, all + size, values.begin());
 }
 
 void ProcessGroup::Sum(const at::Tensor& values) {
@@ -144,13 +155,16 @@ void ProcessGroup::Sum(const at::Tensor& values) {
 }
 
 void ProcessGroup::Broadcast(std::string* bytes) {
-  int64_t size = static_cast<int64_t>(bytes->size());
-  std::vector<at::Tensor> tensors = {at::from_blob(&size, {1}, at::kLong)};
+  std::vector<at::Tensor> tensors = {at::full({1}, static_cast<int64_t>(bytes->size()), at::kLong)};
   Exchange([&] { return backends_->gloo->broadcast(tensors); });
+  const int64_t size = tensors[0].item<int64_t>();
   bytes->resize(size);
   if (size == 0) return;
-  tensors = {at::from_blob(&(*bytes)[0], {size}, at::kByte)};
+  tensors = {at::empty({size}, at::kByte)};
+  uint8_t* all = tensors[0].data_ptr<uint8_t>();
+  std::copy(bytes->begin(), bytes->end(), all);
   Exchange([&] { return backends_->gloo->broadcast(tensors); });
+  bytes->assign(all, all + size);
 }
 
 void ProcessGroup::Broadcast(const std::vector<at::Tensor>& tensors) {

@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "train/rank_store.h"
 
 namespace ddnn::train {
@@ -23,6 +23,11 @@ constexpr absl::Duration kFarewell = absl::Seconds(8);
 constexpr size_t kMostReason = 500;
 // How a rank left.
 constexpr char kDone[] = "done", kLost[] = "lost ", kEnded[] = "ended ", kStopped[] = "stopped";
+
+// Not the wall clock: when that is set, nobody has fallen silent.
+absl::Time SteadyNow() {
+  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
 
 using Keys = c10::intrusive_ptr<c10d::Store>;
 
@@ -46,7 +51,7 @@ struct RankWatch::State {
 
   struct Rank {
     int64_t beats = 0, meetings = 0;
-    absl::Time moved = absl::Now();
+    absl::Time moved = SteadyNow();
     std::string left;  // empty: it is there
   };
 
@@ -61,7 +66,7 @@ struct RankWatch::State {
   std::string leaving;   // to be told
   bool told = false, ending = false, ended = false;
   std::string store_error;
-  absl::Time answered = absl::Now();
+  absl::Time answered = SteadyNow();
 
   void Run(Keys keys);
   void Round(const Keys& keys, std::unique_lock<std::mutex>* lock);
@@ -86,7 +91,7 @@ absl::Status RankWatch::State::Missing(absl::Duration silence) const {
                                                   : why);
     }
   }
-  const absl::Time now = absl::Now();
+  const absl::Time now = SteadyNow();
   if (!store_error.empty() || now - answered > silence) return absl::UnavailableError(Keeper());
   std::vector<size_t> gone;
   for (size_t r = 0; r < others.size(); ++r) {
@@ -113,7 +118,7 @@ void RankWatch::State::Round(const Keys& keys, std::unique_lock<std::mutex>* loc
   seen[environment.rank].meetings = keys->add(Key("met", environment.rank), here - before);
   for (int r = 0; r < environment.world_size; ++r) {
     const int64_t beats = keys->add(Key("beat", r), r == environment.rank ? 1 : 0);
-    if (beats != seen[r].beats) seen[r].moved = absl::Now();
+    if (beats != seen[r].beats) seen[r].moved = SteadyNow();
     seen[r].beats = beats;
     if (r == environment.rank) continue;
     seen[r].meetings = keys->add(Key("met", r), 0);
@@ -123,7 +128,7 @@ void RankWatch::State::Round(const Keys& keys, std::unique_lock<std::mutex>* loc
   }
   lock->lock();
   others = std::move(seen);
-  answered = absl::Now();
+  answered = SteadyNow();
   told = told || !farewell.empty();
 }
 
@@ -155,7 +160,7 @@ absl::StatusOr<std::unique_ptr<RankWatch>> RankWatch::Join(const RankEnvironment
                                                            const std::atomic<bool>* stop,
                                                            const RankTimes& times) {
   std::unique_ptr<RankWatch> watch(new RankWatch(environment, times));
-  const absl::Time deadline = absl::Now() + times.come;
+  const absl::Time deadline = SteadyNow() + times.come;
   const bool serve = environment.rank == 0 && !environment.agent_store;
   Keys keys;
   while (!watch->store_->tcp || !keys) {
@@ -163,7 +168,7 @@ absl::StatusOr<std::unique_ptr<RankWatch>> RankWatch::Join(const RankEnvironment
       Keys& to = watch->store_->tcp ? keys : watch->store_->tcp;
       to = OpenStore(environment, serve && !watch->store_->tcp);
     } catch (const std::exception& error) {
-      if (serve || absl::Now() > deadline) {
+      if (serve || SteadyNow() > deadline) {
         return absl::UnavailableError(absl::StrCat(
             serve ? "cannot keep the store at " : "rank 0 has not come: no store at MASTER_ADDR:",
             serve ? "" : "MASTER_PORT ", environment.address, ":", environment.port, ": ",
@@ -212,8 +217,8 @@ absl::Status RankWatch::Check() {
 
 absl::Status RankWatch::WhoseFault(const std::string& error) {
   std::unique_lock<std::mutex> lock(state_->mutex);
-  const absl::Time deadline = absl::Now() + 2 * times_.evidence;
-  while (absl::Now() < deadline) {
+  const absl::Time deadline = SteadyNow() + 2 * times_.evidence;
+  while (SteadyNow() < deadline) {
     absl::Status status = state_->Missing(times_.evidence);
     if (!status.ok()) return status;
     state_->changed.wait_for(lock, absl::ToChronoMilliseconds(kWhileWaiting));
@@ -242,7 +247,7 @@ absl::Status RankWatch::Meet(const std::atomic<bool>* stop, absl::Time deadline)
     // Who has not come at all is not silent.
     status = state_->Missing(first ? absl::InfiniteDuration() : times_.silence);
     if (status.ok() && stop != nullptr && *stop) status = absl::CancelledError("interrupted");
-    if (status.ok() && absl::Now() > deadline) {
+    if (status.ok() && SteadyNow() > deadline) {
       status = absl::DeadlineExceededError(absl::StrCat("rank ", absl::StrJoin(late, ", rank "),
                                                         " has not come within ",
                                                         absl::FormatDuration(times_.come)));
@@ -264,14 +269,14 @@ void RankWatch::Leave(const absl::Status& why) {
   state_->waiting = true;
   state_->changed.notify_all();
   const bool keeps_store = environment_.rank == 0 && !environment_.agent_store;
-  const absl::Time deadline = absl::Now() + kFarewell;
+  const absl::Time deadline = SteadyNow() + kFarewell;
   const auto settled = [&] {
-    if (state_->ended || absl::Now() > deadline) return true;
+    if (state_->ended || SteadyNow() > deadline) return true;
     if (!state_->told) return false;
     for (int r = 0; keeps_store && r < environment_.world_size; ++r) {
       const State::Rank& other = state_->others[r];
       if (r == environment_.rank || other.beats == 0 || !other.left.empty()) continue;
-      if (absl::Now() - other.moved <= times_.evidence) return false;
+      if (SteadyNow() - other.moved <= times_.evidence) return false;
     }
     return true;
   };

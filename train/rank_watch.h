@@ -17,6 +17,7 @@ struct RankTimes {
   absl::Duration beat = absl::Milliseconds(500);  ///< between two signs of life
   absl::Duration silence = absl::Seconds(15);     ///< without one, a rank counts as gone
   absl::Duration evidence = absl::Seconds(3);     ///< the same when an exchange has failed
+  absl::Duration connect = absl::Seconds(20);     ///< for ranks that have come to connect
 };
 
 /// Knows which ranks are there. Each rank shows in a store (LibTorch's TCPStore), from a thread of

@@ -43,6 +43,7 @@ class Reader {
   double RightThere(size_t e) const { return in_.summary.accuracy().at(Exit(e)); }
   double IfAllStop(size_t e) const { return in_.summary.accuracy_if_all_stop().at(Exit(e)); }
   double Bytes() const { return in_.summary.payload_bytes_per_view_sample(); }
+  double CodedBytes() const { return in_.summary.coded_payload_bytes_per_view_sample(); }
   double Raw() const { return in_.summary.raw_bytes_per_view_sample(); }
   std::string Class(int c) const {
     return absl::StrCat("“", EscapeHtml(plan_.spec().class_name(c)), "”");
@@ -177,9 +178,9 @@ void WarnOfExits(const Reader& r, const ReportData& data, std::vector<std::strin
     const Reliability& reliability = data.reliability[e];
     if (reliability.excess > std::max(kOverconfident, noise)) {
       warnings->push_back(absl::StrFormat(
-          "<b>%s is too sure of itself:</b> its confidence is %s above its accuracy, so that its "
-          "threshold lets wrong answers stop there.",
-          r.Exit(e), Points(reliability.excess)));
+          "<b>%s is too sure of itself:</b> its confidence is %s above its accuracy%s.", r.Exit(e),
+          Points(reliability.excess),
+          e < root ? ", so that its threshold lets wrong answers stop there" : ""));
     }
     if (e < root && r.Stops(e) == 0) {
       warnings->push_back(absl::StrFormat(
@@ -249,9 +250,14 @@ std::string OfViews(const Reader& r) {
 
 std::string OfBytes(const Reader& r) {
   if (r.Bytes() <= 0) return "Nothing is sent: the only tier answers itself.";
+  const double coded = r.CodedBytes();
   return absl::StrFormat(
-      "A view sends <b>%s bytes</b> per sample on average; its raw picture has %s, %s.",
-      NumberText(r.Bytes()), NumberText(r.Raw()), TimesAsMany(r.Raw(), r.Bytes()));
+      "A view sends <b>%s bytes</b> per sample on average; its raw picture has %s, %s.%s",
+      NumberText(r.Bytes()), NumberText(r.Raw()), TimesAsMany(r.Raw(), r.Bytes()),
+      coded > 0 && coded < r.Bytes()
+          ? absl::StrFormat(" With features coded as they travel, these are %s bytes, %s.",
+                            NumberText(coded), TimesAsMany(r.Raw(), coded))
+          : "");
 }
 
 std::string OfExits(const Reader& r) {

@@ -12,11 +12,7 @@ namespace ddnn::train {
 
 std::string TensorBytes(const at::Tensor& tensor) {
   const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  const float* data = values.data_ptr<float>();
-  std::string bytes;
-  bytes.reserve(4 * values.numel());
-  for (int64_t i = 0; i < values.numel(); ++i) AppendFloat(data[i], &bytes);
-  return bytes;
+  return FloatBytes({values.data_ptr<float>(), static_cast<size_t>(values.numel())});
 }
 
 absl::Status SetTensor(const std::string& what, absl::string_view bytes, const at::Tensor& tensor) {

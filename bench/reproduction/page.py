@@ -2,19 +2,18 @@
 import csv
 import statistics
 
-from reproduction import runs, tables
+from reproduction import tables
 
 HEAD = """# Reproduction
 
 What the paper claims, measured with this code. Made by `bench/reproduce`, which trains, measures and writes this page; the CSV
 files of `out/reproduction` have a line per seed. Each figure is the mean over the seeds and, where there are several, ± half
 the distance between lowest and highest.
-
-Machine: {machine}.
 """
 
 
-def write_csv(path, rows):
+def write_csv(path, rows, provenance):
+    rows = [{**row, **provenance} for row in rows]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
@@ -27,6 +26,8 @@ def read_csv(path):
 
 
 def figure(values, form):
+    if not values:
+        return "not known"
     text = form.format(statistics.mean(values))
     half = (max(values) - min(values)) / 2
     return f"{text} ± {form.format(half)}" if len(values) > 1 else text
@@ -38,19 +39,20 @@ def markdown(table, rows):
         lines.setdefault(tuple(row[k] for k in table.key), []).append(row)
     text = ["| " + " | ".join([*table.key, *table.values]) + " |", "|" + " --- |" * (len(table.key) + len(table.values))]
     for key, of_line in lines.items():
-        figures = [figure([float(r[name]) for r in of_line], form) for name, form in table.values.items()]
+        figures = [figure([float(r[name]) for r in of_line if r[name]], form) for name, form in table.values.items()]
         text.append("| " + " | ".join([*key, *figures]) + " |")
     return "\n".join(text)
 
 
 def write(path, lab):
-    text = HEAD.format(machine=runs.machine())
+    text = HEAD
     for number, table in tables.ALL.items():
         source = lab.out / f"table{number}.csv"
         if not source.exists():
             continue
         rows = read_csv(source)
         seeds = sorted({r["seed"] for r in rows}, key=int)
-        text += f"\n## {number}. {table.title}\n\n{table.text} Seeds: {', '.join(seeds)}.\n\n    bench/reproduce --tables {number}" \
-                f" --seeds {','.join(seeds)}\n\n{markdown(table, rows)}\n"
+        text += f"\n## {number}. {table.title}\n\n{table.text} Seeds: {', '.join(seeds)}. Trained at commit" \
+                f" {rows[0]['trained at']}, measured at {rows[0]['measured at']}, on {rows[0]['machine']}." \
+                f"\n\n    bench/reproduce --tables {number} --seeds {','.join(seeds)}{table.needs}\n\n{markdown(table, rows)}\n"
     path.write_text(text, encoding="utf-8")

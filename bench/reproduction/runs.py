@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import time
 
 SIX = "six-cameras:fashion-mnist"
 GRID = "grid:mnist"
@@ -26,6 +27,7 @@ class Lab:
         self.root, self.build, self.out, self.seeds = root, build, out, seeds
         (out / "networks").mkdir(parents=True, exist_ok=True)
         (out / "bundles").mkdir(exist_ok=True)
+        self.used = set()  # bundles that the table which is being made is of
         if not (build / "bin/ddnn-train").exists():
             raise Failed(f"{build}/bin/ddnn-train is not there; build first: cmake --preset release && ninja -C build")
 
@@ -43,6 +45,7 @@ class Lab:
         """The bundle of this network (text) on this data; trained unless it is there already."""
         bundle = self.out / "bundles" / f"{name}-{seed}"
         stamp = self.out / "bundles" / f"{name}-{seed}.stamp"
+        self.used.add(bundle)
         wanted = f"{data} seed {seed}\n{network}"
         if (bundle / "bundle.textproto").exists() and stamp.exists() and stamp.read_text() == wanted:
             return bundle
@@ -54,11 +57,28 @@ class Lab:
         again = "--resume" if begun.exists() and begun.read_text() == wanted else "--restart"
         checkpoint = bundle.with_name(bundle.name + ".checkpoint")
         begun.write_text(wanted)
+        stamp.unlink(missing_ok=True)
+        start = time.monotonic()
         self._run(self.build / "bin/ddnn-train", "--network", spec, "--data", data, "--out", bundle, "--seed", seed,
                   *([again] if checkpoint.exists() else []))
+        minutes = f"{(time.monotonic() - start) / 60:.1f}" if again == "--restart" else ""
+        made(bundle).write_text(json.dumps({"commit": self.commit(), "machine": machine(), "minutes": minutes}))
         stamp.write_text(wanted)
         begun.unlink()
         return bundle
+
+    def minutes(self, bundle):
+        """How long its training took, without interruption; empty if there was one."""
+        return json.loads(made(bundle).read_text())["minutes"]
+
+    def commit(self):
+        return self._run("git", "describe", "--always", "--dirty").strip()
+
+    def provenance(self):
+        """Columns that say where the table which is being made comes from; the next begins."""
+        trained = sorted({json.loads(made(bundle).read_text())["commit"] for bundle in self.used})
+        self.used = set()
+        return {"machine": machine(), "measured at": self.commit(), "trained at": " ".join(trained)}
 
     def report(self, bundle):
         return json.loads((bundle / "report.json").read_text())
@@ -88,6 +108,10 @@ class Lab:
     def early_exits(self, bundle, data, engine):
         return json.loads(self._run(self.build / "bench/early_exits", "--bundle", bundle, "--data", data, "--engine",
                                     engine))
+
+
+def made(bundle):
+    return bundle.with_name(bundle.name + ".made")
 
 
 def machine():

@@ -4,7 +4,7 @@ import collections
 from reproduction.runs import GRID, SIX, edit
 
 # key: columns that name a line of the table; value: columns of figures, with their format.
-Table = collections.namedtuple("Table", "title text key values run")
+Table = collections.namedtuple("Table", "title text key values run needs", defaults=[""])
 PERCENT, ONE, THREE = "{:.2%}", "{:.1f}", "{:.3f}"
 
 
@@ -27,13 +27,14 @@ def thresholds(lab):
     rows = []
     for seed in lab.seeds:
         bundle = lab.train("six", lab.network("six_cameras"), SIX, seed)
-        for point in lab.report(bundle)["sweep"]:
+        for point in lab.evaluate(bundle, SIX)["sweep"]:
             if point["exit"] != "local":
                 continue
+            takes = point["exit_fractions"]
             tree = lab.tree(bundle, SIX, "tools/topologies/six_cameras.textproto", 500,
                             {"local": point["threshold"]})
             rows.append({"threshold": f"{point['threshold']:.1f}", "seed": seed,
-                         "local exit takes": point["exit_fraction"], "overall": point["overall_accuracy"],
+                         "local": takes["local"], "edge": takes["edge"], "cloud": takes["cloud"], "overall": point["overall_accuracy"],
                          "bytes by formula": point["payload_bytes_per_view_sample"],
                          "bytes coded": point["coded_payload_bytes_per_view_sample"],
                          "bytes sent (500 samples)": tree["payload_bytes_per_view_sample"],
@@ -102,13 +103,16 @@ def lenet(lab):
 
 def cifar(lab, data):
     pictures = "original" if data.startswith("cifar10:") else "JPEG, lossy"
+    name = "cifar10" if data.startswith("cifar10:") else "cifar10-jpeg"
     rows = []
     for seed in lab.seeds:
-        report = lab.report(lab.train("cifar10", lab.network("cifar10"), data, seed))
+        bundle = lab.train(name, lab.network("cifar10"), data, seed)
+        report = lab.report(bundle)
         for exit in report["exit_fraction"]:
             rows.append({"pictures": pictures, "exit": exit, "seed": seed, "takes": report["exit_fraction"][exit],
                          "if all stopped there": report["accuracy_if_all_stop"][exit],
-                         "overall": report["accuracy"]["overall"], "bytes": report["payload_bytes_per_view_sample"]})
+                         "overall": report["accuracy"]["overall"], "bytes": report["payload_bytes_per_view_sample"],
+                         "training minutes": lab.minutes(bundle)})
     return rows
 
 
@@ -145,12 +149,12 @@ ALL = {
              ["local", "cloud"],
              {"local exit": PERCENT, "cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, aggregators),
     2: Table("Accuracy, exits and bytes over thresholds of the local exit",
-             "`six_cameras`, 10,000 test samples; bytes per view and sample: raw views have 1,024; coded: "
+             "`six_cameras`, 10,000 test samples; what share of them each exit answers. Bytes per view and sample: raw views have 1,024; coded: "
              "features as they travel. What was sent and "
              "what the kernel counted (`TCP_INFO`, upward, headers and all of the stream's messages) is of a tree of "
              "eight processes over 500 samples.",
              ["threshold"],
-             {"local exit takes": PERCENT, "overall": PERCENT, "bytes by formula": ONE, "bytes coded": ONE,
+             {"local": PERCENT, "edge": PERCENT, "cloud": PERCENT, "overall": PERCENT, "bytes by formula": ONE, "bytes coded": ONE,
               "bytes sent (500 samples)": ONE, "bytes on the wire": ONE}, thresholds),
     3: Table("Accuracy against the number of devices, worst to best",
              "`six_cameras`; the others are lost at run time, nothing is trained anew. \"That one alone\" is the "
@@ -172,7 +176,8 @@ ALL = {
     7: Table("CIFAR-10 through device, edge and cloud",
              "`cifar10`, figure 2 (d). Pictures: the original ones, or as they are in a folder of JPEG files (quality 75), "
              "which have lost something.",
-             ["pictures", "exit"], {"takes": PERCENT, "if all stopped there": PERCENT, "overall": PERCENT, "bytes": ONE}, cifar),
+             ["pictures", "exit"], {"takes": PERCENT, "if all stopped there": PERCENT, "overall": PERCENT, "bytes": ONE,
+              "training minutes": ONE}, cifar, " --cifar folder:DIR"),
     8: Table("What binary devices and few bytes cost",
              "`six_cameras` against float networks of the same cloud size without early exits, same data and epochs: one "
              "that gets the raw views, and one whose devices are float too (whose features no device would send).",

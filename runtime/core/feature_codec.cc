@@ -29,13 +29,6 @@ std::string PackBits(absl::Span<const float> values) {
   return packed;
 }
 
-std::string PackFloats(absl::Span<const float> values) {
-  std::string packed;
-  packed.reserve(4 * values.size());
-  for (float value : values) AppendFloat(value, &packed);
-  return packed;
-}
-
 }  // namespace
 
 size_t PackedSize(const ValueType& type) {
@@ -63,7 +56,7 @@ std::string PackFeatures(const ValueType& type, const v1::Input& input,
     case ValueKind::kFloat:
       break;
   }
-  return PackFloats(values);
+  return FloatBytes(values);
 }
 
 absl::Status UnpackFeatures(const ValueType& type, const v1::Input& input, absl::string_view packed,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace ddnn {
 
@@ -15,6 +16,14 @@ inline void AppendFloat(float value, std::string* out) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
   for (int shift = 0; shift < 32; shift += 8) out->push_back(static_cast<char>(bits >> shift));
+}
+
+/// All of them, one behind the other.
+inline std::string FloatBytes(absl::Span<const float> values) {
+  std::string bytes;
+  bytes.reserve(4 * values.size());
+  for (float value : values) AppendFloat(value, &bytes);
+  return bytes;
 }
 
 /// Float number `i` of `bytes`, which must hold it.

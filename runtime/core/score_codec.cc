@@ -41,12 +41,7 @@ void RoundScores(const v1::ScoreCode& code, std::vector<float>* scores) {
 }
 
 std::string PackScores(absl::Span<const float> scores, const v1::ScoreCode& code) {
-  if (code.bits() == 0) {
-    std::string packed;
-    packed.reserve(4 * scores.size());
-    for (float score : scores) AppendFloat(score, &packed);
-    return packed;
-  }
+  if (code.bits() == 0) return FloatBytes(scores);
   std::string packed(PackedScoresSize(code, static_cast<int>(scores.size())), '\0');
   size_t bit = 0;
   for (float score : scores) {

@@ -105,6 +105,16 @@ TEST_F(FolderTest, TakesMissingSplitsOutOfTrainAndKeepsEveryClass) {
   }
 }
 
+TEST_F(FolderTest, SamplesNamedByTimeAreNoSample12) {
+  for (int i = 0; i < 60; ++i) Picture(absl::StrCat("train/cat/12.30.", i, "/0.png"), i, 1);
+  Picture("train/ant/s/0.png", 60, 1);
+  const auto dataset = OpenDataset(Spec());
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_GT((*dataset)->size(Split::kTrain), 30);
+  EXPECT_GT((*dataset)->size(Split::kTest), 3);
+  EXPECT_GT((*dataset)->size(Split::kCalibration), 1);
+}
+
 TEST_F(FolderTest, SinglePicturesInTrainAndTestLeaveOnlyCalibrationToTake) {
   // As CIFAR-10 and many other sets come; the names in train and test are the same.
   for (int i = 0; i < 30; ++i) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
+#include "runtime/core/float_bytes.h"
 #include "tests/engine/engines.h"
 
 namespace ddnn {

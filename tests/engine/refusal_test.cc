@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/core/float_bytes.h"
 #include "tests/engine/engines.h"
 
 namespace ddnn {

@@ -176,12 +176,6 @@ NetworkPlan PlanOf(const std::string& textproto) {
   std::abort();
 }
 
-std::string FloatBytes(const std::vector<float>& values) {
-  std::string bytes;
-  for (float value : values) AppendFloat(value, &bytes);
-  return bytes;
-}
-
 std::string Bits(const std::string& text) {
   std::string bits((text.size() + 7) / 8, '\0');
   for (size_t i = 0; i < text.size(); ++i) {

@@ -29,8 +29,6 @@ std::vector<SectionInput> RandomBatch(const NodePlan& node, int count, std::mt19
 /// Parses and plans a spec, failing the test if that fails.
 NetworkPlan PlanOf(const std::string& textproto);
 
-/// Little-endian float32.
-std::string FloatBytes(const std::vector<float>& values);
 /// '1' and '0' to packed bits.
 std::string Bits(const std::string& text);
 

@@ -16,6 +16,7 @@
 #include "runtime/core/feature_codec.h"
 #include "tests/support/random_network.h"
 #include "tests/support/shell.h"
+#include "tools/export/section_onnx.h"
 
 namespace ddnn {
 namespace {
@@ -96,6 +97,21 @@ TEST_F(ExportTest, WritesOneModelForEachNodeThatSaysWhatItIs) {
   EXPECT_EQ(std::stof(said["ddnn.threshold"]), kThird);
   EXPECT_EQ(std::stof(said["ddnn.threshold_missing"]), kThird / 10);
   EXPECT_THAT(said["ddnn.threshold_missing"], EndsWith(",-1"));
+}
+
+// What onnx_section_test runs in OpenCV's dnn is what stands in the files.
+TEST_F(ExportTest, TheFilesHoldTheModelsThatAreTestedInOpenCv) {
+  ASSERT_EQ(Export("--bundle bundle --onnx onnx").code, 0);
+  const auto files = Files();
+  for (const auto& [place, section] : bundle_.sections) {
+    const std::string name = absl::StrCat(section.tier(), "-", section.node(), ".onnx");
+    onnx::ModelProto model;
+    ASSERT_TRUE(model.ParseFromString(files.at(name))) << name;
+    EXPECT_EQ(model.graph().SerializeAsString(),
+              SectionGraph(bundle_.plan, section).model().graph().SerializeAsString())
+        << name;
+    EXPECT_EQ(model.opset_import(0).version(), 13);
+  }
 }
 
 TEST_F(ExportTest, AnExportIsReplacedAndTheSameAgain) {

@@ -8,6 +8,7 @@
 
 #include "models/section_layout.h"
 #include "runtime/core/bundle.h"
+#include "runtime/core/float_bytes.h"
 #include "tests/engine/engines.h"
 #include "tests/engine/random_network_spec.h"
 #include "tests/tools/onnx_support.h"

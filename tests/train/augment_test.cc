@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -56,6 +57,7 @@ TEST_P(ChangePictureTest, AShiftCopiesPixelsAndRepeatsTheBorder) {
   PictureChange shift;
   shift.shift_x = RandomInt(-5, 5, &random_);
   shift.shift_y = RandomInt(-5, 5, &random_);
+  shift.repeat_border = true;
   const Picture moved = Changed(picture_, shape_, shift);
   for (int c = 0; c < shape_.channels; ++c) {
     for (int y = 0; y < shape_.height; ++y) {
@@ -117,6 +119,32 @@ TEST_P(ChangePictureTest, BrightnessScalesAndStopsAtWhite) {
   }
 }
 
+TEST_P(ChangePictureTest, ASquareIsFilledAndNothingElseChanges) {
+  PictureChange erase;
+  erase.erase = RandomInt(1, std::min(shape_.height, shape_.width), &random_);
+  erase.erase_x = RandomInt(0, 100, &random_) / 100.0;
+  erase.erase_y = RandomInt(0, 100, &random_) / 100.0;
+  erase.fill = 201;
+  const Picture erased = Changed(picture_, shape_, erase);
+  const auto within = [&](int at, double middle, int size) {
+    const int begin = static_cast<int>(std::lround(middle * size - erase.erase / 2.0));
+    return at >= begin && at < begin + erase.erase;
+  };
+  for (int c = 0; c < shape_.channels; ++c) {
+    for (int y = 0; y < shape_.height; ++y) {
+      for (int x = 0; x < shape_.width; ++x) {
+        const bool inside =
+            within(x, erase.erase_x, shape_.width) && within(y, erase.erase_y, shape_.height);
+        EXPECT_EQ(At(erased, c, y, x), inside ? 201 : At(picture_, c, y, x));
+      }
+    }
+  }
+  erase.erase_x = erase.erase_y = 0.5;
+  const Picture middle = Changed(Picture(shape_.size(), 7), shape_, erase);
+  EXPECT_EQ(std::count(middle.begin(), middle.end(), 201),
+            shape_.channels * erase.erase * erase.erase);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, ChangePictureTest, ::testing::Range(1, 13));
 
 TEST(DrawChange, StaysWithinTheSpec) {
@@ -125,6 +153,8 @@ TEST(DrawChange, StaysWithinTheSpec) {
   bounds.set_flip(0.5f);
   bounds.set_crop(0.25f);
   bounds.set_brightness(0.2f);
+  bounds.set_erase(4);
+  double leftmost = 1, rightmost = 0;
   int flips = 0, most = 0, least = 0;
   for (uint64_t i = 0; i < 400; ++i) {
     const PictureChange change = DrawChange(bounds, CounterRng({i}));
@@ -137,10 +167,15 @@ TEST(DrawChange, StaysWithinTheSpec) {
     EXPECT_LE(change.crop, 1);
     EXPECT_GE(change.brightness, 0.8 - 1e-6);
     EXPECT_LE(change.brightness, 1.2 + 1e-6);
+    EXPECT_EQ(change.erase, 4);
+    leftmost = std::min(leftmost, change.erase_x);
+    rightmost = std::max(rightmost, change.erase_x);
   }
   EXPECT_NEAR(flips, 200, 60);
   EXPECT_EQ(most, 3);
   EXPECT_EQ(least, -3);
+  EXPECT_LT(leftmost, 0.05);
+  EXPECT_GT(rightmost, 0.95);
   bounds.set_flip(1);
   EXPECT_TRUE(DrawChange(bounds, CounterRng({1})).flip);
 }
@@ -177,7 +212,7 @@ TEST_F(AugmenterTest, ChangesTheViewsItIsAskedToThatArePresent) {
   EXPECT_EQ(Touched(PlanWith("augmentation { shift: 2 }"), 5), 5u);
   EXPECT_EQ(Touched(PlanWith("augmentation { view: 1 shift: 2 }"), 7), 2u);
   EXPECT_EQ(Touched(PlanWith("augmentation { view: 0 flip: 1 } "
-                             "augmentation { view: 2 brightness: 0.5 }"),
+                             "augmentation { view: 2 erase: 3 }"),
                     7),
             5u);
 }
@@ -203,7 +238,7 @@ TEST_F(AugmenterTest, BringsInWhatIsZeroToTheNetworkOrTheBorder) {
 
 TEST_F(AugmenterTest, DependsOnSeedEpochSampleAndViewAlone) {
   const Augmenter augmenter(
-      PlanWith("augmentation { shift: 3 flip: 0.5 crop: 0.3 brightness: 0.4 }"));
+      PlanWith("augmentation { shift: 3 flip: 0.5 crop: 0.3 brightness: 0.4 erase: 3 }"));
   Random random(3);
   const Picture one = RandomPicture({1, 8, 8}, &random);
   Picture same;  // the same picture in all views

@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <numeric>
 
+#include "runtime/core/exit_criterion.h"
 #include "runtime/torch/torch_engine.h"
 #include "tests/train/three_exits.h"
 #include "train/measured_bundle.h"
@@ -84,6 +86,75 @@ INSTANTIATE_TEST_SUITE_P(Constraints, BoundTest,
                          ::testing::Values(Within(Quantity::kAccuracyDrop, 0.03, 0.9),
                                            Within(Quantity::kBytes, 15.5, 0.9),
                                            Within(Quantity::kEscalation, 0.4, 0.9)));
+
+// Scores of three over-confident exits; without a view they are noisier, and no less confident.
+void AddScored(float difficulty, int label, bool without, Random* random, ExitRecords* records) {
+  records->label.push_back(label);
+  records->missing.push_back(without ? 1 : 0);
+  for (int e = 0; e < 3; ++e) {
+    std::vector<float> scores(3);
+    const float noise = without ? 1.6f : 1.0f;
+    for (float& score : scores) score = RandomFloat(-noise, noise, random);
+    scores[label] += (1 - difficulty) * (1 + 0.5f * static_cast<float>(e));
+    for (float& score : scores) score *= 6;
+    records->right[e].push_back(ArgMax(scores) == label);
+    records->scores[e].insert(records->scores[e].end(), scores.begin(), scores.end());
+  }
+}
+
+void MeasureScored(ExitRecords* records) {
+  records->samples = static_cast<int64_t>(records->label.size());
+  records->index.resize(records->samples);
+  std::iota(records->index.begin(), records->index.end(), int64_t{0});
+  for (std::vector<float>& entropy : records->entropy) entropy.resize(records->samples);
+  Remeasure(std::vector<ExitThreshold>(3), records);
+}
+
+ExitRecords NothingScored() {
+  ExitRecords records;
+  records.scores.resize(3);
+  records.entropy.resize(3);
+  records.right.resize(3);
+  return records;
+}
+
+// Temperatures and thresholds for missing views are chosen from the same samples: the bound is of
+// what comes out, on samples of which a third lack a view.
+TEST(Calibrate, HoldsAsOftenAsItSaysWithTemperaturesAndMissingViews) {
+  const NetworkPlan plan = ThreeExits();
+  Random random(15);
+  const auto draw = [&](int64_t samples, ExitRecords* records, ExitRecords* hidden) {
+    for (int64_t n = 0; n < samples; ++n) {
+      const float difficulty = RandomFloat(0, 1, &random);
+      const int label = RandomInt(0, 2, &random);
+      AddScored(difficulty, label, RandomInt(0, 2, &random) == 0, &random, records);
+      AddScored(difficulty, label, true, &random, hidden);
+    }
+    MeasureScored(records);
+    MeasureScored(hidden);
+  };
+  ExitRecords population = NothingScored(), unused = NothingScored();
+  draw(20000, &population, &unused);
+  CalibrateOptions options = Within(Quantity::kAccuracyDrop, 0.04, 0.9);
+  int violated = 0, found = 0, with_missing = 0;
+  for (int round = 0; round < 200; ++round) {
+    ExitRecords sample = NothingScored(), hidden = NothingScored();
+    draw(400, &sample, &hidden);
+    options.seed = round;
+    const auto calibrated = Calibrate(plan, sample, {hidden}, options);
+    if (!calibrated.ok()) continue;
+    ++found;
+    with_missing += !calibrated->thresholds[0].missing.empty();
+    EXPECT_GT(calibrated->thresholds[0].temperature, 1.5f);
+    ExitRecords measured = population;
+    Remeasure(calibrated->thresholds, &measured);
+    violated += TrueValue(plan, measured, Quantity::kAccuracyDrop, calibrated->thresholds) >
+                options.constraint.limit + 1e-9;
+  }
+  EXPECT_LE(violated, 37);  // 20 may; four standard deviations more
+  EXPECT_GT(found, 100);
+  EXPECT_GT(with_missing, found / 2);
+}
 
 TEST(Calibrate, UsesWhatTheConstraintAllows) {
   const NetworkPlan plan = ThreeExits();
@@ -221,7 +292,11 @@ TEST(SaveMeasuredBundle, WritesThresholdsWhereTheyComeFromAndWhatTheyDo) {
   calibrated.search_samples = 30;
   calibrated.test_samples = 70;
   calibrated.measured = 0.2;
+  bundle.manifest.mutable_provenance()->set_data("toy");
+  bundle.manifest.mutable_provenance()->set_epochs(12);
   Record(plan, "toy", options, calibrated, &bundle.manifest);
+  EXPECT_THAT(bundle.manifest.provenance().calibration(), HasSubstr("best of 12 epochs"));
+  EXPECT_EQ(Reservation(bundle.manifest.provenance(), "other"), "");
   std::string folder = ::testing::TempDir() + "/ddnn_calibrate.XXXXXX";
   ASSERT_NE(mkdtemp(&folder[0]), nullptr);
   std::vector<v1::Section> sections;

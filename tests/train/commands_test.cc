@@ -1,5 +1,6 @@
 // The real ddnn-train, ddnn-eval and ddnn-calibrate: what they refuse, and with which words.
 
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,10 @@
 #include <fstream>
 #include <string>
 
+#include "ddnn/v1/report.pb.h"
+#include "runtime/core/bundle.h"
+#include "runtime/core/files.h"
+#include "tests/datasets/test_files.h"
 #include "tests/train/toy_dataset.h"
 
 namespace ddnn {
@@ -110,6 +115,42 @@ TEST_F(CommandsTest, CalibrateRefusesWhatItCannotKeep) {
   ExpectRefused(base + " --max_escalation 20% --data nonsense:x", "nonsense");
   std::ofstream(folder_ + "/file") << "x";
   ExpectRefused(base + " --max_escalation 20% --out " + folder_ + "/file", "expected a bundle");
+}
+
+TEST_F(CommandsTest, CalibrateChoosesOnTheCalibrationSplitAlone) {
+  Random random(2);
+  const NetworkPlan plan = PlanOf(SmallItemSpec());
+  const Bundle before = RandomBundle(plan, 0, &random);
+  ASSERT_TRUE(SaveBundleTo(folder_ + "/b", before).ok());
+  // Two datasets that differ in the test split alone.
+  const auto calibrate = [&](const std::string& name, int test_seed) {
+    const std::string data = folder_ + "/" + name;
+    WriteItems(data, "train", 3000, RandomBytes(3000 * 784, 1));
+    WriteItems(data, "t10k", 200, RandomBytes(200 * 784, test_seed));
+    const Result result =
+        RunCommand("ddnn-calibrate --bundle " + folder_ + "/b --data mnist:" + data +
+                   " --max_escalation 60% --out " + data + ".bundle");
+    EXPECT_EQ(result.code, 0) << result.output;
+    return *LoadBundle(data + ".bundle");
+  };
+  const Bundle one = calibrate("one", 2), other = calibrate("other", 3);
+  EXPECT_EQ(one.thresholds, other.thresholds);
+  EXPECT_GT(one.thresholds[0].entropy, 0);
+  EXPECT_EQ(one.manifest.provenance().threshold_calibration().split(), "calibration");
+  const auto report = [&](const std::string& name) {
+    v1::RunSummary summary;
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(
+                    *ReadFile(folder_ + "/" + name + ".bundle/report.json", 1 << 20), &summary)
+                    .ok());
+    return summary;
+  };
+  EXPECT_EQ(report("one").samples(), 200u);
+  EXPECT_GE(report("one").exit_fraction().at("local"), 0.4);
+  EXPECT_LE(report("one").exit_fraction().at("local"), 0.9) << "a threshold that data decides";
+  EXPECT_NE(report("one").accuracy().at("overall"), report("other").accuracy().at("overall"));
+  for (const auto& [place, section] : before.sections) {
+    EXPECT_EQ(one.sections.at(place).SerializeAsString(), section.SerializeAsString());
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "tests/datasets/test_files.h"
 #include "tests/train/free_port.h"
 #include "tests/train/toy_dataset.h"
@@ -28,12 +29,15 @@ namespace {
 
 constexpr int64_t kBatch = 13;
 
-// Fused blocks with batch norm, masked and plain batch norm, exits of nodes and of joined scores.
+// Fused blocks with batch norm, masked and plain batch norm, with an activation behind it or not,
+// exits of nodes and of joined scores.
 std::string Spec() {
   return absl::StrReplaceAll(
-      TinySpec("CC"), {{"layer { flatten {} } layer { linear",
-                        "layer { conv { filters: 3 kernel: 3 padding: 1 } } layer { relu {} } "
-                        "layer { batch_norm {} } layer { flatten {} } layer { linear"}});
+      TinySpec("CC"),
+      {{"layer { flatten {} } layer { linear",
+        "layer { conv { filters: 3 kernel: 3 padding: 1 } } layer { relu {} } "
+        "layer { batch_norm {} } layer { conv { filters: 4 kernel: 3 padding: 1 } } "
+        "layer { batch_norm {} } layer { relu {} } layer { flatten {} } layer { linear"}});
 }
 
 Batch RandomBatch(const NetworkPlan& plan, int seed) {
@@ -107,7 +111,9 @@ at::Tensor PlainNorm(ProcessGroup* group) {
 int Worker(const std::string& out) {
   const auto environment = ReadRankEnvironment([](const char* name) { return getenv(name); });
   if (!environment.ok()) return 2;
-  auto group = ProcessGroup::Join(*environment, nullptr, false);
+  RankTimes times;
+  times.connect = absl::Seconds(2);
+  auto group = ProcessGroup::Join(*environment, nullptr, false, times);
   if (!group.ok()) {
     std::fprintf(stderr, "%s\n", group.status().ToString().c_str());
     return 3;
@@ -118,6 +124,8 @@ int Worker(const std::string& out) {
       return 4;
     }
   }
+  // The others wait for a rank that is slow, however short they may take to connect.
+  if (environment->rank == 1) absl::SleepFor(absl::Seconds(4));
   const at::Tensor norm = PlainNorm(group->get()).contiguous();
   const std::string bytes(reinterpret_cast<const char*>(norm.data_ptr<float>()), 4 * norm.numel());
   WriteFile(absl::StrCat(out, ".norm.", environment->rank), bytes);
@@ -158,7 +166,9 @@ std::vector<float> Floats(const std::string& bytes) {
   return values;
 }
 
-void ExpectClose(const std::string& found, const std::string& expected) {
+// To 1e-5 of the largest; against `scale` where that is 0 but for rounding, as it is of a bias before
+// batch norm.
+void ExpectClose(const std::string& found, const std::string& expected, double scale = 0) {
   const std::vector<float> a = Floats(found), b = Floats(expected);
   ASSERT_EQ(a.size(), b.size());
   double largest = 0, away = 0;
@@ -166,7 +176,7 @@ void ExpectClose(const std::string& found, const std::string& expected) {
     largest = std::max<double>(largest, std::abs(b[i]));
     away = std::max<double>(away, std::abs(a[i] - b[i]));
   }
-  EXPECT_LE(away, 1e-5 * largest);
+  EXPECT_LE(away, largest < 1e-4 * scale ? 1e-6 * scale : 1e-5 * largest);
 }
 
 TEST_P(DataParallelStepTest, HasTheGradientsStatisticsAndLossOfTheJointBatch) {
@@ -177,9 +187,15 @@ TEST_P(DataParallelStepTest, HasTheGradientsStatisticsAndLossOfTheJointBatch) {
     const v1::Checkpoint whole = Learn(seed, nullptr);
     const auto found = LoadCheckpoint(absl::StrCat(folder_ / "out", ".", seed, ".0"), 1 << 20);
     ASSERT_TRUE(found.ok()) << found.status();
+    double scale[] = {0, 0};  // of first and second moments
+    for (int i = 0; i < whole.moment_size(); ++i) {
+      for (float value : Floats(whole.moment(i))) {
+        scale[i % 2] = std::max<double>(scale[i % 2], std::abs(value));
+      }
+    }
     for (int i = 0; i < whole.moment_size(); ++i) {
       SCOPED_TRACE(absl::StrCat("moment ", i));
-      ExpectClose(found->moment(i), whole.moment(i));
+      ExpectClose(found->moment(i), whole.moment(i), scale[i % 2]);
     }
     EXPECT_EQ(found->now().samples(), kBatch);
     EXPECT_NEAR(found->now().loss_sum(), whole.now().loss_sum(), 1e-6 * whole.now().loss_sum());

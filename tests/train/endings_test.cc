@@ -1,6 +1,6 @@
 // The real ddnn-train, interrupted, killed and out of disk.
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -28,7 +28,8 @@ class EndingsTest : public ::testing::Test {
     WriteFile(folder_ / "small.textproto", SmallItemSpec());
   }
 
-  // Runs ddnn-train; sends it `signal` as soon as it has printed `lines` lines.
+  // Runs ddnn-train; as soon as it has printed `lines` lines sends it `signal`, or, with 0, fills
+  // the disk.
   int Train(const std::string& out, std::vector<std::string> more = {}, int lines = -1,
             int signal = 0, rlim_t file_bytes = RLIM_INFINITY) {
     int ends[2];
@@ -63,7 +64,10 @@ class EndingsTest : public ::testing::Test {
     if (lines == 0) kill(child, signal);
     for (char c; read(ends[0], &c, 1) == 1;) {
       output_ += c;
-      if (c == '\n' && ++seen == lines) kill(child, signal);
+      if (c != '\n' || ++seen != lines) continue;
+      const rlimit full{16, RLIM_INFINITY};
+      if (signal == 0) prlimit(child, RLIMIT_FSIZE, &full, nullptr);
+      if (signal != 0) kill(child, signal);
     }
     close(ends[0]);
     int status = 0;
@@ -125,6 +129,25 @@ TEST_F(EndingsTest, AFullDiskLeavesNothingThatIsWrong) {
   const std::string checkpoint = *ReadFile(folder_ / "out.checkpoint", 1 << 20);
   EXPECT_EQ(Train("out", {"--resume"}, -1, 0, /*file_bytes=*/5000), 1);
   EXPECT_EQ(*ReadFile(folder_ / "out.checkpoint", 1 << 20), checkpoint);
+}
+
+TEST_F(EndingsTest, AFullDiskAtTheEndLeavesTheBundleThatWasThere) {
+  ASSERT_EQ(Train("out", {"--seed", "5"}), 0) << output_;
+  ASSERT_EQ(Train("whole"), 0) << output_;
+  const std::map<std::string, std::string> before = Files("out");
+  EXPECT_EQ(Train("out", {}, /*lines=*/5), 1);
+  EXPECT_TRUE(Said("epoch 4/4")) << output_;
+  EXPECT_TRUE(Said("out.check.")) << output_;
+  EXPECT_TRUE(Said("File too large")) << output_;
+  EXPECT_EQ(Files("out"), before);
+  ASSERT_TRUE(Exists("out.checkpoint"));
+  EXPECT_EQ(Train("out", {"--resume"}), 0) << output_;
+  EXPECT_EQ(Files("out"), Files("whole"));
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "")) {
+    left.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(left, ::testing::UnorderedElementsAre("data", "small.textproto", "out", "whole"));
 }
 
 }  // namespace

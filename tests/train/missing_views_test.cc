@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/core/exit_criterion.h"
 #include "runtime/torch/torch_engine.h"
@@ -37,6 +38,17 @@ TEST(FitMissing, LowersAThresholdUntilItsAnswersAreAsOftenRight) {
   EXPECT_EQ(thresholds[0].missing[1], -1);
   EXPECT_EQ(thresholds[0].entropy, 0.5f);
   EXPECT_TRUE(thresholds[1].missing.empty()) << "the root always answers";
+}
+
+TEST(FitMissing, ANeighbouringFloatStaysOut) {
+  const float above = 0.3f, below = std::nextafter(above, 0.0f);
+  for (const float right : {below, std::nextafter(below, 0.0f)}) {
+    const float wrong = std::nextafter(right, 1.0f);
+    std::vector<ExitThreshold> thresholds = {0.5f, 1.0f};
+    FitMissing(TwoExits({0.1f}, {true}), {TwoExits({right, wrong}, {true, false}, 1)}, &thresholds);
+    ASSERT_EQ(thresholds[0].missing.size(), 1u);
+    EXPECT_EQ(thresholds[0].missing[0], right);
+  }
 }
 
 TEST(FitMissing, LeavesAloneWhatIsAsRightWithoutViews) {

@@ -122,6 +122,60 @@ void RunPlanes(const PlaneKernels& k, Random* random, Results* results) {
   results->emplace_back("gradient", Copy(&dx, size));
 }
 
+void RunRows(const PlaneKernels& k, Random* random, Results* results) {
+  const int64_t rows = RandomInt(1, 40, random), channels = RandomInt(1, 50, random);
+  const int64_t size = rows * channels;
+  AlignedFloats x = WholeNumbers(size, size + kSlack, random);
+  AlignedFloats dy = WholeNumbers(size, size + kSlack, random);
+  AlignedFloats y(size + kSlack, 0.0f), dx(size + kSlack, 0.0f), turned(size + kSlack, 0.0f);
+  std::vector<AlignedFloats> per_channel;
+  for (int i = 0; i < 4; ++i) {
+    per_channel.push_back(WholeNumbers(channels, channels + kSlack, random));
+  }
+  const auto at = [&](int i) { return per_channel[i].data(); };
+  AlignedFloats sum(channels + kSlack, 0.0f), squares(channels + kSlack, 0.0f);
+  AlignedFloats g_sum(channels + kSlack, 0.0f), moment(channels + kSlack, 0.0f);
+  k.row_sums(x.data(), rows, channels, sum.data());
+  k.row_squares(x.data(), rows, channels, at(0), squares.data());
+  const Activation activation = static_cast<Activation>(RandomInt(0, 2, random));
+  const RowNorm norm{at(0), at(1), at(2), activation};
+  k.normalise_rows(x.data(), rows, channels, norm, y.data());
+  k.row_gradient_sums(x.data(), dy.data(), rows, channels, norm, g_sum.data(), moment.data());
+  k.row_gradient(x.data(), dy.data(), rows, channels, norm, {at(1), at(2), at(3)}, dx.data());
+  k.transpose(x.data(), rows, channels, turned.data());
+  results->emplace_back("row_sums", Copy(&sum, channels));
+  results->emplace_back("row_squares", Copy(&squares, channels));
+  results->emplace_back("normalise_rows", Copy(&y, size));
+  results->emplace_back("row_gradient_sums", Copy(&g_sum, channels));
+  results->emplace_back("row_gradient_moments", Copy(&moment, channels));
+  results->emplace_back("row_gradient", Copy(&dx, size));
+  results->emplace_back("transpose", Copy(&turned, size));
+}
+
+void RunBfloat16(const PlaneKernels& k, Random* random, Results* results) {
+  const int64_t size = RandomInt(1, 300, random);
+  AlignedFloats x(size + kSlack, 0.0f), back(size + kSlack, 0.0f);
+  for (int64_t i = 0; i < size; ++i) x.data()[i] = RandomFloat(-9, 9, random);
+  std::vector<uint16_t> narrow(size + kSlack);
+  k.narrow(x.data(), size, narrow.data());
+  k.widen(narrow.data(), size, back.data());
+  results->emplace_back("narrow", std::vector<float>(narrow.begin(), narrow.begin() + size));
+  results->emplace_back("widen", Copy(&back, size));
+}
+
+void RunCopies(const PlaneKernels& k, Random* random, Results* results) {
+  const int64_t height = RandomInt(1, 9, random), width = RandomInt(1, 60, random);
+  const int64_t pitch = width + RandomInt(0, 5, random), to_pitch = width + RandomInt(0, 5, random);
+  AlignedFloats from = WholeNumbers(height * pitch, height * pitch + kSlack, random);
+  AlignedFloats to(height * to_pitch + kSlack, 7.0f), pixels(height * to_pitch + kSlack, 7.0f);
+  std::vector<uint8_t> bytes(height * width + kSlack);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(RandomInt(0, 255, random));
+  k.copy_rows(from.data(), pitch, height, width, to.data(), to_pitch);
+  k.copy_pixels(bytes.data(), height, width, 121, 0.0078125f, pixels.data(), to_pitch);
+  results->emplace_back("copy_rows", Copy(&to, height * to_pitch));
+  results->emplace_back("copy_pixels", Copy(&pixels, height * to_pitch));
+}
+
 void RunAdam(const PlaneKernels& k, Random* random, Results* results) {
   const int64_t size = RandomInt(1, 500, random);
   AlignedFloats gradient = WholeNumbers(size, size + kSlack, random);
@@ -144,6 +198,9 @@ Results RunAll(const PlaneKernels& kernels, int seed) {
   RunPool(kernels, &random, &results);
   RunProducts(kernels, &random, &results);
   RunPlanes(kernels, &random, &results);
+  RunRows(kernels, &random, &results);
+  RunBfloat16(kernels, &random, &results);
+  RunCopies(kernels, &random, &results);
   RunAdam(kernels, &random, &results);
   return results;
 }

@@ -1,7 +1,7 @@
 #include "train/train_bundle.h"
 
+#include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
-#include <gtest/gtest.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -158,15 +158,19 @@ TEST_F(TrainBundleTest, StoppedBeforeTheFirstEpochItLeavesWhatWasThere) {
 }
 
 TEST_F(TrainBundleTest, RemovesWhatAKilledRunLeftBesideIt) {
-  const auto left = [&](const std::string& who) { return folder_ + "/out.check." + who; };
   const std::string gone = "2000000000", alive = std::to_string(getppid());
-  for (const std::string& who : {gone, alive, std::string("notes")}) {
-    std::filesystem::create_directories(left(who));
+  const std::vector<std::string> leftovers = {"out.check." + gone, "out.tmp-" + gone,
+                                              "out.check." + gone + ".tmp-" + gone};
+  std::vector<std::string> others = {"out.check." + alive, "out.tmp-" + alive, "out.check.notes",
+                                     "out.check." + gone + "-notes", "other.tmp-" + gone};
+  for (const std::vector<std::string>& names : {leftovers, others}) {
+    for (const std::string& name : names) {
+      std::filesystem::create_directories(folder_ + "/" + name);
+    }
   }
   ASSERT_TRUE(Train("out").ok());
-  EXPECT_FALSE(std::filesystem::exists(left(gone)));
-  EXPECT_TRUE(std::filesystem::exists(left(alive)));
-  EXPECT_TRUE(std::filesystem::exists(left("notes")));
+  others.push_back("out");
+  EXPECT_THAT(Left(), ::testing::UnorderedElementsAreArray(others));
 }
 
 TEST_F(TrainBundleTest, SaysThatThereIsNoGpu) {

@@ -77,9 +77,7 @@ std::string OnnxGraph::AddFloats(const std::string& name, const std::vector<int6
   tensor->set_name(Unique(name));
   tensor->set_data_type(onnx::TensorProto::FLOAT);
   for (int64_t dim : dims) tensor->add_dims(dim);
-  std::string* bytes = tensor->mutable_raw_data();
-  bytes->reserve(4 * values.size());
-  for (float value : values) AppendFloat(value, bytes);
+  tensor->set_raw_data(FloatBytes(values));
   return tensor->name();
 }
 
