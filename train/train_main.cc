@@ -83,7 +83,7 @@ Several processes, on one machine or many, train one network when MASTER_ADDR, M
 WORLD_SIZE are in the environment, as torchrun and Slurm wrappers set them. --batch is then of all
 of them together, and each takes its part; rank 0 writes everything. docs/training.md has examples.
 
-  torchrun --no-python --nproc-per-node 4 ddnn-train ... --threads 2)";
+  torchrun --no_python --nproc_per_node 4 ddnn-train ... --threads 2)";
 
 absl::Status Required(const std::string& name, const std::string& value) {
   if (!value.empty()) return absl::OkStatus();
