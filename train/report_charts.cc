@@ -30,7 +30,9 @@ class Charts {
 
   std::string Accuracies() const {
     std::vector<Bar> bars;
+    const uint64_t seen = in_.samples.views_seen();
     for (int v = 0; v < in_.summary.single_view_accuracy_size(); ++v) {
+      if ((seen >> v & 1) == 0) continue;
       bars.push_back({absl::StrCat("view ", v), in_.summary.single_view_accuracy(v), 4});
     }
     for (size_t e = 0; e < exits_; ++e) {

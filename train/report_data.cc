@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
 
 namespace ddnn::train {
 namespace {
@@ -30,16 +29,18 @@ SampleStore EveryThird(const SampleStore& all) {
   return some;
 }
 
-// The worst first; empty where nothing says which that is.
-std::vector<int> Ranking(int views, const v1::RunSummary& summary) {
+// Of the views that are seen, the worst first; empty where nothing says which that is.
+std::vector<int> Ranking(int views, uint64_t seen, const v1::RunSummary& summary) {
   std::vector<double> worth;
   if (summary.single_view_accuracy_size() == views) {
     worth.assign(summary.single_view_accuracy().begin(), summary.single_view_accuracy().end());
   } else if (summary.missing_view_accuracy_size() == views) {
     for (const double without : summary.missing_view_accuracy()) worth.push_back(-without);
   }
-  std::vector<int> order(worth.size());
-  std::iota(order.begin(), order.end(), 0);
+  std::vector<int> order;
+  for (int v = 0; v < static_cast<int>(worth.size()); ++v) {
+    if ((seen >> v & 1) != 0) order.push_back(v);
+  }
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return worth[a] < worth[b]; });
   return order;
 }
@@ -147,7 +148,7 @@ absl::StatusOr<std::vector<ViewCount>> AccuracyByViews(const Bundle& bundle, Eng
   if (samples.views < 2) return counts;
   const SampleStore some = EveryThird(samples);
   uint64_t missing = bundle.plan.all_views();
-  for (const int view : Ranking(samples.views, summary)) {
+  for (const int view : Ranking(samples.views, samples.views_seen(), summary)) {
     missing &= ~(uint64_t{1} << view);
     absl::StatusOr<ExitRecords> records =
         RecordExits(bundle, factory, some, missing, threads, stop);

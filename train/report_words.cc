@@ -34,7 +34,8 @@ std::string List(const std::vector<std::string>& items) {
 
 class Reader {
  public:
-  explicit Reader(const ReportInput& input) : in_(input), plan_(input.bundle.plan) {}
+  explicit Reader(const ReportInput& input)
+      : in_(input), plan_(input.bundle.plan), seen_(input.samples.views_seen()) {}
 
   double Overall() const { return in_.summary.accuracy().at("overall"); }
   size_t exits() const { return plan_.exits().size(); }
@@ -52,6 +53,8 @@ class Reader {
     return plan_.views() > 1 && in_.summary.single_view_accuracy_size() > 0;
   }
   bool KnowsLosses() const { return in_.summary.missing_view_accuracy_size() > 0; }
+  // Of a view that no test sample has nothing is known.
+  bool Sees(int v) const { return (seen_ >> v & 1) != 0; }
   int Best() const { return Most(in_.summary.single_view_accuracy(), 1); }
   int Worst() const { return Most(in_.summary.single_view_accuracy(), -1); }
   int WorstLoss() const { return Most(in_.summary.missing_view_accuracy(), -1); }
@@ -65,16 +68,17 @@ class Reader {
 
  private:
   template <typename Values>
-  static int Most(const Values& values, int sign) {
-    int most = 0;
-    for (int v = 1; v < values.size(); ++v) {
-      if (sign * values.Get(v) > sign * values.Get(most)) most = v;
+  int Most(const Values& values, int sign) const {
+    int most = -1;
+    for (int v = 0; v < values.size(); ++v) {
+      if (Sees(v) && (most < 0 || sign * values.Get(v) > sign * values.Get(most))) most = v;
     }
-    return most;
+    return std::max(most, 0);
   }
 
   const ReportInput& in_;
   const NetworkPlan& plan_;
+  const uint64_t seen_;
 };
 
 std::string TimesAsMany(double raw, double bytes) {
@@ -107,10 +111,18 @@ void WarnOfAccuracy(const Reader& r, const ReportData& data, std::vector<std::st
         "<b>One view is better than all.</b> View %d alone is right in %s of what it sees.",
         r.Best(), PercentText(r.Alone(r.Best()))));
   }
+  std::vector<std::string> unseen;
+  for (int v = 0; v < r.plan().views(); ++v) {
+    if (!r.Sees(v)) unseen.push_back(absl::StrCat("view ", v));
+  }
+  if (!unseen.empty()) {
+    warnings->push_back(absl::StrCat("<b>Views that no test sample has:</b> ", List(unseen),
+                                     ". Nothing here says what they are worth."));
+  }
   if (!r.KnowsViews()) return;
   std::vector<std::string> guessers;
   for (int v = 0; v < r.plan().views(); ++v) {
-    if (r.Alone(v) < guessing + kAboveGuessing) {
+    if (r.Sees(v) && r.Alone(v) < guessing + kAboveGuessing) {
       guessers.push_back(absl::StrCat("view ", v, " (", PercentText(r.Alone(v)), ")"));
     }
   }

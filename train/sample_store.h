@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <numeric>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,6 +25,10 @@ struct SampleStore {
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
   size_t sample_bytes() const { return view_bytes * views; }
+  /// Bit v: some sample is seen by view v.
+  uint64_t views_seen() const {
+    return std::accumulate(presence.begin(), presence.end(), uint64_t{0}, std::bit_or<uint64_t>());
+  }
   /// Sample `index` as the runtime takes it, seen by the views in `presence`.
   WholeInput Input(int64_t index, uint64_t presence) const;
 };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "runtime/core/bundle.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
@@ -146,6 +147,7 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
     if (!there.ok()) return there;
   }
 
+  const absl::Time begin = absl::Now();
   absl::StatusOr<SampleStore> calibration =
       LoadSplit(dataset, Split::kCalibration, options.threads, options.stop);
   if (!calibration.ok()) return calibration.status();
@@ -153,6 +155,7 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
   {
     absl::StatusOr<SampleStore> train = LoadTraining(dataset, options);
     if (!train.ok()) return train.status();
+    result.reading = absl::Now() - begin;
     absl::StatusOr<Trained> trained = TrainNetwork(plan, *train, *calibration, options, progress);
     if (!trained.ok()) return trained.status();
     result.trained = *std::move(trained);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "datasets/dataset.h"
 #include "ddnn/v1/report.pb.h"
 #include "runtime/core/engine.h"
@@ -14,6 +15,7 @@ namespace ddnn::train {
 struct BundleResult {
   v1::RunSummary summary;  ///< on the test split, of the bundle as it was read back
   Trained trained;
+  absl::Duration reading;  ///< of samples, before the first step
 };
 
 /// The options a network's spec asks for, where set; the rest as in TrainOptions.

@@ -220,8 +220,9 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
                  plan.spec().training().patience());
   }
   const int best = result->trained.best_epoch;
-  absl::PrintF("\n%s\n%s of %d is in %s; %s/report.html says whether to deploy it\n",
-               ToText(plan, result->summary),
+  absl::PrintF("\n%s\nreading samples took %.1f s before the first step\n",
+               ToText(plan, result->summary), absl::ToDoubleSeconds(result->reading));
+  absl::PrintF("%s of %d is in %s; %s/report.html says whether to deploy it\n",
                best > 0 ? absl::StrCat("epoch ", best) : "--init, better than every epoch",
                result->trained.epochs, out, out);
   return 0;

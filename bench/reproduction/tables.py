@@ -180,7 +180,8 @@ ALL = {
               "training minutes": ONE}, cifar, " --cifar folder:DIR"),
     8: Table("What binary devices and few bytes cost",
              "`six_cameras` against float networks of the same cloud size without early exits, same data and epochs: one "
-             "that gets the raw views, and one whose devices are float too (whose features no device would send).",
+             "that gets the raw views of all cameras, the yardstick, and one whose devices are float too (whose features no "
+             "device would send).",
              ["network"], {"cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, floats),
     9: Table("Tiles of a digit, and devices lost",
              "`mnist_grid`; lost at run time, nothing is trained anew. The section is the largest file that a device "

@@ -201,6 +201,14 @@ TEST_F(ReportHtmlTest, WarnsOfEachFaultAlone) {
   EXPECT_THAT(Warn(), ElementsAre(HasSubstr("One view is better than all.</b> View 1")));
   summary_.set_single_view_accuracy(1, 0.9);
 
+  const std::vector<uint64_t> presence = samples_.presence;
+  for (uint64_t& views : samples_.presence) views &= 5;
+  summary_.set_single_view_accuracy(1, 0);
+  EXPECT_THAT(Warn(), ElementsAre(HasSubstr("Views that no test sample has:</b> view 1.")));
+  EXPECT_THAT(Print(), Not(HasSubstr("0.0 %")));
+  summary_.set_single_view_accuracy(1, 0.9);
+  samples_.presence = presence;
+
   v1::ExitEpoch* last = history_.mutable_epoch(1)->mutable_exit(1);
   last->set_right(99);
   last->set_counted(100);
