@@ -149,9 +149,8 @@ ALL = {
              ["local", "cloud"],
              {"local exit": PERCENT, "cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, aggregators),
     2: Table("Accuracy, exits and bytes over thresholds of the local exit",
-             "`six_cameras`, 10,000 test samples; what share of them each exit answers. Bytes per view and sample: raw views have 1,024; coded: "
-             "features as they travel. What was sent and "
-             "what the kernel counted (`TCP_INFO`, upward, headers and all of the stream's messages) is of a tree of "
+             "`six_cameras`, 10,000 test samples; what share of them each exit answers. Bytes per view and "
+             "sample: raw views have 1,024; coded: features as they travel. What was sent and what the kernel counted (`TCP_INFO`, upward, headers and all of the stream's messages) is of a tree of "
              "eight processes over 500 samples.",
              ["threshold"],
              {"local": PERCENT, "edge": PERCENT, "cloud": PERCENT, "overall": PERCENT, "bytes by formula": ONE, "bytes coded": ONE,
@@ -162,7 +161,8 @@ ALL = {
              ["devices"], {"that one alone": PERCENT, "local": PERCENT, "cloud": PERCENT, "overall": PERCENT}, devices),
     4: Table("Each device lost in turn",
              "`six_cameras`, lost at run time without retraining; device dropout: each view is hidden from a training "
-             "sample with the network's `view_dropout`.",
+             "sample with the network's `view_dropout`. Cameras of this data miss a sample now and then anyway, so that "
+             "the network knows missing views without it.",
              ["device dropout", "lost"], {"overall": PERCENT}, lost),
     5: Table("Accuracy against device memory",
              "`six_cameras` with so many filters in the device's last layer; the section is the file a device loads.",
