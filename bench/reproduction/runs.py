@@ -86,9 +86,11 @@ class Lab:
     def evaluate(self, bundle, data, missing=()):
         """The summary with these views lost; kept beside the bundle."""
         kept = bundle.with_name(bundle.name + ".without_" + "_".join(map(str, missing)) + ".json")
-        if kept.exists() and json.loads(kept.read_text())["bundle_sha256"] == self.report(bundle)["bundle_sha256"]:
+        program = self.build / "bin/ddnn-eval"
+        if kept.exists() and kept.stat().st_mtime > program.stat().st_mtime \
+                and json.loads(kept.read_text())["bundle_sha256"] == self.report(bundle)["bundle_sha256"]:
             return json.loads(kept.read_text())
-        command = [self.build / "bin/ddnn-eval", "--bundle", bundle, "--data", data, "--json", kept]
+        command = [program, "--bundle", bundle, "--data", data, "--json", kept]
         if missing:
             command += ["--missing", ",".join(map(str, missing))]
         self._run(*command)
