@@ -47,7 +47,8 @@ class Lab:
         stamp = self.out / "bundles" / f"{name}-{seed}.stamp"
         self.used.add(bundle)
         wanted = f"{data} seed {seed}\n{network}"
-        if (bundle / "bundle.textproto").exists() and stamp.exists() and stamp.read_text() == wanted:
+        there = (bundle / "bundle.textproto").exists() and made(bundle).exists()
+        if there and stamp.exists() and stamp.read_text() == wanted:
             return bundle
         print(f"training {name}, seed {seed}", flush=True)
         spec = self.out / "networks" / f"{name}.textproto"
