@@ -6,6 +6,7 @@
 #include <random>
 
 #include "runtime/core/exit_criterion.h"
+#include "train/thresholds.h"
 
 namespace ddnn::train {
 namespace {
@@ -23,12 +24,6 @@ uint64_t Hide(uint64_t presence, int views, int missing, std::mt19937_64* engine
     ++lacking;
   }
   return presence;
-}
-
-// Not the upper one, whose sample is not to stop, even where no float is between them.
-float Between(float below, float above) {
-  const auto middle = static_cast<float>((static_cast<double>(below) + above) / 2);
-  return middle < above ? middle : below;
 }
 
 struct Stopped {
@@ -65,7 +60,7 @@ float Highest(const ExitRecords& records, const std::vector<int64_t>& reached, s
     if (!last && entropy[order[n + 1]] == entropy[order[n]]) continue;
     // here.wrong / here.count <= allowed.wrong / allowed.count
     if (here.wrong * allowed.count > allowed.wrong * here.count) continue;
-    highest = last ? most : Between(entropy[order[n]], entropy[order[n + 1]]);
+    highest = last ? most : Midway(entropy[order[n]], entropy[order[n + 1]]);
   }
   return order.empty() ? most : highest;
 }

@@ -23,9 +23,7 @@ float Between(const std::vector<float>& sorted, size_t count) {
   const float below = sorted[count - 1];
   const auto above = std::upper_bound(sorted.begin(), sorted.end(), below);
   if (above == sorted.end()) return std::min(1.0f, below + (1 - below) / 2);
-  // In double: two neighbouring floats have no float between them, then the lower one serves.
-  const float middle = static_cast<float>((static_cast<double>(below) + *above) / 2);
-  return middle < *above ? middle : below;
+  return Midway(below, *above);
 }
 
 std::vector<float> Sorted(std::vector<float> values) {
@@ -194,6 +192,11 @@ class Search {
 };
 
 }  // namespace
+
+float Midway(float below, float above) {
+  const float middle = static_cast<float>((static_cast<double>(below) + above) / 2);
+  return middle < above ? middle : below;
+}
 
 OperatingPoint TryThresholds(const NetworkPlan& plan, const ExitRecords& records,
                              absl::Span<const ExitThreshold> thresholds) {

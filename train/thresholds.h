@@ -10,6 +10,10 @@
 
 namespace ddnn::train {
 
+/// A threshold that stops samples of entropy `below` and none of `above`, which is higher: midway,
+/// or `below` itself where no float is between them.
+float Midway(float below, float above);
+
 /// One vector of thresholds and what it makes of the samples it was tried on.
 struct OperatingPoint {
   std::vector<float> thresholds;  ///< one per exit, bottom up; the root's is 1

@@ -212,9 +212,10 @@ TEST_F(AugmenterTest, ChangesTheViewsItIsAskedToThatArePresent) {
   EXPECT_EQ(Touched(PlanWith("augmentation { shift: 2 }"), 5), 5u);
   EXPECT_EQ(Touched(PlanWith("augmentation { view: 1 shift: 2 }"), 7), 2u);
   EXPECT_EQ(Touched(PlanWith("augmentation { view: 0 flip: 1 } "
-                             "augmentation { view: 2 erase: 3 }"),
+                             "augmentation { view: 2 brightness: 0.5 }"),
                     7),
             5u);
+  EXPECT_EQ(Touched(PlanWith("augmentation { view: 2 erase: 3 }"), 7), 4u);
 }
 
 TEST_F(AugmenterTest, BringsInWhatIsZeroToTheNetworkOrTheBorder) {
