@@ -1,7 +1,5 @@
 // ddnn-calibrate: chooses a bundle's thresholds so that a constraint holds with stated confidence.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -37,7 +35,7 @@ ABSL_FLAG(std::string, criterion, "entropy",
 ABSL_FLAG(bool, fit_temperature, true, "fit each exit's temperature before its criterion");
 ABSL_FLAG(uint64_t, seed, 1,
           "of the cut of the calibration samples into searched and testing ones");
-ABSL_FLAG(int32_t, threads, 0, "0: one per processor");
+ABSL_FLAG(int32_t, threads, 0, "0: one per processor that it may use");
 
 namespace ddnn::train {
 namespace {
@@ -194,7 +192,7 @@ absl::StatusOr<int> Main() {
   if (!options.ok()) return options.status();
   int threads = absl::GetFlag(FLAGS_threads);
   if (absl::Status possible = CheckThreads(threads); !possible.ok()) return possible;
-  if (threads == 0) threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (threads == 0) threads = AllowedProcessors();
   const std::string from = Directory(absl::GetFlag(FLAGS_bundle));
   const std::string given = absl::GetFlag(FLAGS_out), out = given.empty() ? from : Directory(given);
   if (absl::Status status = CheckReplaceable(out); !status.ok()) return status;

@@ -1,7 +1,5 @@
 // ddnn-eval: runs a bundle's network whole in one process and says how good it is.
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -17,6 +15,7 @@
 #include "train/evaluate.h"
 #include "train/interrupt.h"
 #include "train/run_program.h"
+#include "train/tune_process.h"
 
 ABSL_FLAG(std::string, bundle, "", "the bundle, as ddnn-train wrote it");
 ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
@@ -87,7 +86,7 @@ absl::StatusOr<SampleStore> Load(const Bundle& bundle, const std::atomic<bool>* 
   }
   std::vector<int64_t> indices;
   for (int64_t i = 0; i < size && (limit <= 0 || i < limit); ++i) indices.push_back(i);
-  const int threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  const int threads = AllowedProcessors();
   return LoadSamples(**dataset, *split, indices, threads, stop);
 }
 
@@ -110,7 +109,7 @@ absl::StatusOr<int> Main() {
   const absl::StatusOr<SampleStore> samples = Load(*bundle, options.stop);
   if (!samples.ok()) return samples.status();
 
-  options.threads = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  options.threads = AllowedProcessors();
   SetTorchThreads(1);  // each of these threads runs the network on samples of its own
   const absl::StatusOr<v1::RunSummary> summary = Evaluate(
       *bundle, CreateTorchEngine, *samples, absl::GetFlag(FLAGS_data), *thresholds, options);

@@ -24,6 +24,7 @@
 #include "train/run_program.h"
 #include "train/train_bundle.h"
 #include "train/training_log.h"
+#include "train/tune_process.h"
 
 ABSL_FLAG(std::string, network, "", "the network, models/*.textproto");
 ABSL_FLAG(std::string, data, "", "the dataset, such as six-cameras:fashion-mnist");
@@ -34,8 +35,8 @@ ABSL_FLAG(double, learning_rate, 0, "of Adam at its highest; 0: as the network s
 ABSL_FLAG(int64_t, samples, 0, "train on at most this many per epoch; 0: as the network says");
 ABSL_FLAG(uint64_t, seed, 1, "first weights and order; same seed and threads, same bundle");
 ABSL_FLAG(int32_t, threads, 0,
-          "of each rank; 0: this machine's processors, shared among its ranks by "
-          "LOCAL_WORLD_SIZE, 16 at most");
+          "of each rank; 0: the processors it may use, of which ranks of one machine "
+          "get equal shares by LOCAL_WORLD_SIZE, 16 at most");
 ABSL_FLAG(std::string, precision, "",
           "of float convolutions in training, float32 or bfloat16; empty: as the network says");
 ABSL_FLAG(std::string, init, "", "a bundle to start from, instead of random weights");
@@ -136,8 +137,9 @@ absl::StatusOr<TrainOptions> Options(const NetworkPlan& plan, int processes) {
   options.seed = absl::GetFlag(FLAGS_seed);
   options.threads = absl::GetFlag(FLAGS_threads);
   if (options.threads == 0) {
-    const long each = std::max(sysconf(_SC_NPROCESSORS_ONLN) / processes, 1L);
-    options.threads = static_cast<int>(std::min(each, 16L));
+    // Ranks of one machine that were bound to processors of their own share none of them.
+    const long share = std::max(sysconf(_SC_NPROCESSORS_ONLN) / processes, 1L);
+    options.threads = static_cast<int>(std::min({share, long{AllowedProcessors()}, 16L}));
   }
   options.resume = absl::GetFlag(FLAGS_resume);
   options.restart = absl::GetFlag(FLAGS_restart);

@@ -1,6 +1,7 @@
 #include "train/tune_process.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -36,6 +37,13 @@ void KeepFreedMemory() {
 void TuneProcess(char** argv) {
   StartAnewSpinningBriefly(argv);
   KeepFreedMemory();
+}
+
+int AllowedProcessors() {
+  cpu_set_t allowed;
+  // Fails where the machine has more processors than a cpu_set_t, 1024.
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
+  return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 bool ProcessorHasBfloat16() {

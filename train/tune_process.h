@@ -15,6 +15,9 @@ namespace ddnn::train {
 ///   freed memory is kept.
 void TuneProcess(char** argv);
 
+/// The processors that this process may use: those that taskset, a cpuset or a Slurm task left it.
+int AllowedProcessors();
+
 /// Whether this processor multiplies bfloat16 itself; without, LibTorch does so slowly.
 bool ProcessorHasBfloat16();
 

@@ -118,5 +118,6 @@ def made(bundle):
 
 
 def machine():
+    """The processors this may use: taskset leaves a training, and its threads, one of several."""
     model = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo", encoding="utf-8").read())
-    return f"{os.cpu_count()} × {model.group(1) if model else 'unknown processor'}"
+    return f"{len(os.sched_getaffinity(0))} × {model.group(1) if model else 'unknown processor'}"

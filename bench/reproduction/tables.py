@@ -14,8 +14,9 @@ def aggregators(lab):
         for cloud in ("MP", "AP", "CC"):
             network = edit(lab.network("six_cameras"), (r"scores: CC", f"scores: {local}"),
                            (r"features \{ kind: CC \}", f"features {{ kind: {cloud} }}"))
+            name = "six" if network == lab.network("six_cameras") else f"six-{local}-{cloud}"
             for seed in lab.seeds:
-                report = lab.report(lab.train(f"six-{local}-{cloud}", network, SIX, seed))
+                report = lab.report(lab.train(name, network, SIX, seed))
                 alone = report["accuracy_if_all_stop"]
                 rows.append({"local": local, "cloud": cloud, "seed": seed, "local exit": alone["local"],
                              "cloud exit": alone["cloud"], "overall": report["accuracy"]["overall"],

@@ -1,6 +1,7 @@
 #include "train/run_program.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <stdexcept>
 #include <utility>
@@ -26,6 +27,18 @@ TEST(ExitStatus, IsOneBehindAnErrorThatIsToldWhetherReturnedOrThrown) {
 TEST(ExitStatus, IsWhatTheWorkWantsAndTellsNothing) {
   EXPECT_EQ(EndOf([] { return 3; }), Ended(3, ""));
   EXPECT_EQ(EndOf([] { return absl::CancelledError("interrupted"); }), Ended(130, ""));
+}
+
+TEST(AllowedProcessors, AreThoseThatThisProcessWasLeft) {
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(AllowedProcessors(), CPU_COUNT(&before));
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_EQ(AllowedProcessors(), 1);
+  sched_setaffinity(0, sizeof before, &before);
 }
 
 }  // namespace
