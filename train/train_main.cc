@@ -196,9 +196,9 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
                                  const std::string& out, const TrainOptions& options) {
   const std::string ranks =
       options.group == nullptr ? "" : absl::StrCat(options.group->size(), " ranks, each ");
-  absl::PrintF("%s on %s: %d epochs, batches of %d, %s%d threads; reading samples\n",
+  absl::PrintF("%s on %s: %d epochs, batches of %d, %s%d %s; reading samples\n",
                plan.spec().name(), absl::GetFlag(FLAGS_data), options.epochs, options.batch, ranks,
-               options.threads);
+               options.threads, options.threads == 1 ? "thread" : "threads");
   std::fflush(stdout);
   if (plan.spec().training().precision() == v1::BFLOAT16 && absl::GetFlag(FLAGS_device) == "cpu" &&
       !ProcessorHasBfloat16()) {
