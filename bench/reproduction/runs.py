@@ -77,9 +77,11 @@ class Lab:
 
     def provenance(self):
         """Columns that say where the table which is being made comes from; the next begins."""
-        trained = sorted({json.loads(made(bundle).read_text())["commit"] for bundle in self.used})
+        origins = [json.loads(made(bundle).read_text()) for bundle in self.used]
         self.used = set()
-        return {"machine": machine(), "measured at": self.commit(), "trained at": " ".join(trained)}
+        trained = sorted({origin["commit"] for origin in origins})
+        machines = sorted({origin["machine"] for origin in origins} | {machine()})
+        return {"machine": " and ".join(machines), "measured at": self.commit(), "trained at": " ".join(trained)}
 
     def report(self, bundle):
         return json.loads((bundle / "report.json").read_text())

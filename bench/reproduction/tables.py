@@ -35,7 +35,8 @@ def thresholds(lab):
             tree = lab.tree(bundle, SIX, "tools/topologies/six_cameras.textproto", 500,
                             {"local": point["threshold"]})
             rows.append({"threshold": f"{point['threshold']:.1f}", "seed": seed,
-                         "local": takes["local"], "edge": takes["edge"], "cloud": takes["cloud"], "overall": point["overall_accuracy"],
+                         "local": takes["local"], "edge": takes["edge"], "cloud": takes["cloud"],
+                         "overall": point["overall_accuracy"],
                          "bytes by formula": point["payload_bytes_per_view_sample"],
                          "bytes coded": point["coded_payload_bytes_per_view_sample"],
                          "bytes sent (500 samples)": tree["payload_bytes_per_view_sample"],
@@ -151,15 +152,17 @@ ALL = {
              {"local exit": PERCENT, "cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, aggregators),
     2: Table("Accuracy, exits and bytes over thresholds of the local exit",
              "`six_cameras`, 10,000 test samples; what share of them each exit answers. Bytes per view and "
-             "sample: raw views have 1,024; coded: features as they travel. What was sent and what the kernel counted (`TCP_INFO`, upward, headers and all of the stream's messages) is of a tree of "
-             "eight processes over 500 samples.",
+             "sample: raw views have 1,024; coded: features as they travel. What was sent and what the kernel counted "
+             "(`TCP_INFO`, upward, headers and all of the stream's messages) is of a tree of eight processes over 500 "
+             "samples.",
              ["threshold"],
-             {"local": PERCENT, "edge": PERCENT, "cloud": PERCENT, "overall": PERCENT, "bytes by formula": ONE, "bytes coded": ONE,
-              "bytes sent (500 samples)": ONE, "bytes on the wire": ONE}, thresholds),
+             {"local": PERCENT, "edge": PERCENT, "cloud": PERCENT, "overall": PERCENT, "bytes by formula": ONE,
+              "bytes coded": ONE, "bytes sent (500 samples)": ONE, "bytes on the wire": ONE}, thresholds),
     3: Table("Accuracy against the number of devices, worst to best",
              "`six_cameras`; the others are lost at run time, nothing is trained anew. \"That one alone\" is the "
              "device which joins in this line, on the samples it sees.",
-             ["devices"], {"that one alone": PERCENT, "local": PERCENT, "cloud": PERCENT, "overall": PERCENT}, devices),
+             ["devices"], {"that one alone": PERCENT, "local": PERCENT, "cloud": PERCENT, "overall": PERCENT},
+             devices),
     4: Table("Each device lost in turn",
              "`six_cameras`, lost at run time without retraining; device dropout: each view is hidden from a training "
              "sample with the network's `view_dropout`. Cameras of this data miss a sample now and then anyway, so that "
@@ -175,14 +178,14 @@ ALL = {
              ["engine"], {"overall": PERCENT, "without exits": PERCENT, "leave first": PERCENT,
                           "ms with exits": THREE, "ms without": THREE, "ratio": "{:.2f}"}, lenet),
     7: Table("CIFAR-10 through device, edge and cloud",
-             "`cifar10`, figure 2 (d). Pictures: the original ones, or as they are in a folder of JPEG files (quality 75), "
-             "which have lost something.",
-             ["pictures", "exit"], {"takes": PERCENT, "if all stopped there": PERCENT, "overall": PERCENT, "bytes": ONE,
-              "training minutes": ONE}, cifar, " --cifar folder:DIR"),
+             "`cifar10`, figure 2 (d). Pictures: the original ones, or as they are in a folder of JPEG files (quality "
+             "75), which have lost something.",
+             ["pictures", "exit"], {"takes": PERCENT, "if all stopped there": PERCENT, "overall": PERCENT,
+                                    "bytes": ONE, "training minutes": ONE}, cifar, " --cifar folder:DIR"),
     8: Table("What binary devices and few bytes cost",
-             "`six_cameras` against float networks of the same cloud size without early exits, same data and epochs: one "
-             "that gets the raw views of all cameras, the yardstick, and one whose devices are float too (whose features no "
-             "device would send).",
+             "`six_cameras` against float networks of the same cloud size without early exits, same data and epochs: "
+             "one that gets the raw views of all cameras, the yardstick, and one whose devices are float too (whose "
+             "features no device would send).",
              ["network"], {"cloud exit": PERCENT, "overall": PERCENT, "bytes": ONE}, floats),
     9: Table("Tiles of a digit, and devices lost",
              "`mnist_grid`; lost at run time, nothing is trained anew. The section is the largest file that a device "
