@@ -14,7 +14,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
-#include "datasets/dataset.h"
+#include "datasets/network_data.h"
 #include "runtime/core/aggregate.h"
 #include "runtime/core/bundle.h"
 #include "runtime/lite/lite_engine.h"
@@ -115,10 +115,9 @@ absl::Status Main() {
   at::set_num_threads(1);
   absl::StatusOr<Bundle> bundle = LoadBundle(absl::GetFlag(FLAGS_bundle));
   if (!bundle.ok()) return bundle.status();
-  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset =
+      OpenDatasetFor(bundle->plan, absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
-  absl::Status fits = train::CheckDataFits(bundle->plan, (*dataset)->info());
-  if (!fits.ok()) return fits;
   const int64_t size =
       std::min<int64_t>((*dataset)->size(Split::kTest), std::max(absl::GetFlag(FLAGS_samples), 1));
   std::vector<int64_t> indices;

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "cloud/query_commands.h"
 #include "cloud/query_help.h"
+#include "runtime/ops/program_flags.h"
 
 ABSL_FLAG(std::string, cloud, "127.0.0.1:7200", "HOST:PORT where ddnn-cloud listens");
 ABSL_FLAG(absl::Duration, timeout, absl::Seconds(5), "how long to wait for an answer");
@@ -117,6 +118,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   absl::SetProgramUsageMessage(HelpText(""));
+  UnderscoresInFlags(argc, argv);
   std::vector<std::string> positional;
   for (char* argument : absl::ParseCommandLine(argc, argv)) positional.emplace_back(argument);
   positional.erase(positional.begin());

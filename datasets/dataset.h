@@ -46,7 +46,9 @@ class Dataset {
 ///   grid:BASE                        BASE padded to 30x32: 3x2 views of 10x16
 ///   cifar10:DIR                      one view 3x32x32; DIR has the original binary files
 ///   mvmc:TRAIN.npz[,TEST.npz]        X float32 [N, V, C, H, W] in 0..1, y int32 [N, V]
-///   folder:DIR                       DIR/<split>/<class>/<sample>[/<view>].png|jpg
+///   folder:DIR                       DIR/<split>/<class>/<sample>[/<view>].png|jpg; size, views and
+///                                    classes are the first picture's and the train split's, or
+///                                    as ?size=CxHxW&views=N&classes=NAME,... says
 /// INVALID_ARGUMENT lists these forms; errors of files name the file, what was found and what was
 /// expected.
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& spec);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "datasets/network_data.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/calibrate.h"
@@ -57,18 +58,6 @@ distribution of samples (Learn then Test, Angelopoulos et al. 2021), not an esti
 nothing about samples of another kind, or of a network that was chosen on the same calibration
 samples. When nothing keeps the constraint at that confidence, nothing is written. The test split is
 read at the end, for report.json and report.html. Every daemon needs the new bundle.)";
-
-// What people type elsewhere: --max-bytes for --max_bytes.
-void UnderscoresInFlags(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    char* letter = argv[i];
-    while (*letter == '-') ++letter;
-    if (letter - argv[i] == 0 || letter - argv[i] > 2) continue;
-    for (; *letter != '\0' && *letter != '='; ++letter) {
-      if (*letter == '-') *letter = '_';
-    }
-  }
-}
 
 absl::StatusOr<double> Fraction(const std::string& flag, const std::string& text) {
   absl::StatusOr<double> fraction = ParseFraction(text);
@@ -198,9 +187,9 @@ absl::StatusOr<int> Main() {
   if (absl::Status status = CheckReplaceable(out); !status.ok()) return status;
   absl::StatusOr<Bundle> bundle = LoadBundle(from);
   if (!bundle.ok()) return bundle.status();
-  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset =
+      OpenDatasetFor(bundle->plan, absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
-  if (absl::Status fits = CheckDataFits(bundle->plan, (*dataset)->info()); !fits.ok()) return fits;
 
   const std::atomic<bool>* stop = CatchInterrupts();
   SetTorchThreads(1);  // each of these threads runs the network on samples of its own
@@ -219,7 +208,6 @@ absl::StatusOr<int> Main() {
 }  // namespace ddnn::train
 
 int main(int argc, char** argv) {
-  ddnn::train::UnderscoresInFlags(argc, argv);
   return ddnn::train::RunProgram(argc, argv, "ddnn-calibrate", ddnn::train::kUsage,
                                  &ddnn::train::Main);
 }

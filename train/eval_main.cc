@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "datasets/network_data.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/evaluate.h"
 #include "train/interrupt.h"
@@ -75,10 +76,9 @@ absl::StatusOr<std::vector<ExitThreshold>> Thresholds(const Bundle& bundle) {
 absl::StatusOr<SampleStore> Load(const Bundle& bundle, const std::atomic<bool>* stop) {
   const absl::StatusOr<Split> split = ParseSplit(absl::GetFlag(FLAGS_split));
   if (!split.ok()) return split.status();
-  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset =
+      OpenDatasetFor(bundle.plan, absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
-  const absl::Status fits = CheckDataFits(bundle.plan, (*dataset)->info());
-  if (!fits.ok()) return fits;
   const int64_t size = (*dataset)->size(*split), limit = absl::GetFlag(FLAGS_samples);
   if (size == 0) {
     return absl::InvalidArgumentError(

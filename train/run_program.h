@@ -5,13 +5,11 @@
 #include <exception>
 #include <functional>
 #include <string>
-#include <vector>
 
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "runtime/ops/program_flags.h"
 #include "train/tune_process.h"
 
 namespace ddnn::train {
@@ -44,11 +42,9 @@ inline int ExitStatus(const std::string& name, const std::function<absl::StatusO
 inline int RunProgram(int argc, char** argv, const std::string& name, const char* usage,
                       absl::StatusOr<int> (*work)()) {
   TuneProcess(argv);
-  absl::SetProgramUsageMessage(usage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   return ExitStatus(name, [&]() -> absl::StatusOr<int> {
-    if (rest.size() == 1) return work();
-    return absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"));
+    const absl::Status flags = ReadFlags(argc, argv, usage);
+    return flags.ok() ? work() : flags;
   });
 }
 

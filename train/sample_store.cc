@@ -132,35 +132,4 @@ uint64_t Fingerprint(const SampleStore& samples) {
   return hash;
 }
 
-absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info) {
-  const auto wrong = [&](const std::string& network, const std::string& data) {
-    std::string hint;
-    if (absl::StartsWith(info.spec, "folder:") && !absl::StrContains(info.spec, '?')) {
-      hint = absl::StrCat("; a folder is read as the network needs it with \"", info.spec,
-                          "?size=", ToString(plan.view_shape()), "&views=", plan.views(),
-                          "&classes=", absl::StrJoin(plan.spec().class_name(), ","), "\"");
-    }
-    return absl::InvalidArgumentError(absl::StrCat("network ", plan.spec().name(), " has ", network,
-                                                   ", but ", info.spec, " has ", data, hint));
-  };
-  const Shape shape = plan.view_shape();
-  const Shape found{info.channels, info.height, info.width};
-  if (info.views != plan.views()) {
-    return wrong(absl::StrCat(plan.views(), " views"), absl::StrCat(info.views));
-  }
-  if (!(found == shape)) {
-    return wrong(absl::StrCat("views of ", ToString(shape)), ToString(found));
-  }
-  if (static_cast<int>(info.class_names.size()) != plan.classes()) {
-    return wrong(absl::StrCat(plan.classes(), " classes"), absl::StrCat(info.class_names.size()));
-  }
-  for (int c = 0; c < plan.classes(); ++c) {
-    if (info.class_names[c] != plan.spec().class_name(c)) {
-      return wrong(absl::StrCat("\"", plan.spec().class_name(c), "\" as class ", c),
-                   absl::StrCat("\"", info.class_names[c], "\""));
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace ddnn::train

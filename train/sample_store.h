@@ -48,10 +48,6 @@ absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int t
 /// A hash of everything in a store, to tell other data from the same: not against attacks.
 uint64_t Fingerprint(const SampleStore& samples);
 
-/// That a dataset has the views, shape and classes a network expects. INVALID_ARGUMENT says what
-/// the network has and what the data has. With one class name missing or different it names it.
-absl::Status CheckDataFits(const NetworkPlan& plan, const DatasetInfo& info);
-
 }  // namespace ddnn::train
 
 #endif  // DDNN_TRAIN_SAMPLE_STORE_H_

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "datasets/network_data.h"
 #include "runtime/core/bundle.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "datasets/network_data.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "train/checkpoint.h"
@@ -58,6 +59,8 @@ constexpr char kUsage[] =
 Datasets: fashion-mnist, mnist, six-cameras:BASE, grid:BASE, cifar10:DIR (the original binary files),
 mvmc:TRAIN.npz[,TEST.npz], folder:DIR (DIR/train/<class>/<sample>.jpg, or <sample>/<view>.jpg for
 several views; likewise test and calibration, which are split off train where they are missing).
+A folder's pictures may have any size; they are resized to the network's input. Views and classes of
+the network may be missing in it.
 The epoch that is best on the calibration split is kept, the exits' thresholds are chosen there, and
 the bundle's report.json holds what the test split says. Open its report.html in a browser to see
 whether to deploy it.
@@ -197,7 +200,7 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
   const std::string ranks =
       options.group == nullptr ? "" : absl::StrCat(options.group->size(), " ranks, each ");
   absl::PrintF("%s on %s: %d epochs, batches of %d, %s%d %s; reading samples\n",
-               plan.spec().name(), absl::GetFlag(FLAGS_data), options.epochs, options.batch, ranks,
+               plan.spec().name(), dataset.info().spec, options.epochs, options.batch, ranks,
                options.threads, options.threads == 1 ? "thread" : "threads");
   std::fflush(stdout);
   if (plan.spec().training().precision() == v1::BFLOAT16 && absl::GetFlag(FLAGS_device) == "cpu" &&
@@ -243,7 +246,8 @@ absl::StatusOr<int> Train(const RankEnvironment& environment, ProcessGroup* grou
   if (absl::Status status = writes ? CheckWritable(out) : absl::OkStatus(); !status.ok()) {
     return status;
   }
-  absl::StatusOr<std::unique_ptr<Dataset>> dataset = OpenDataset(absl::GetFlag(FLAGS_data));
+  absl::StatusOr<std::unique_ptr<Dataset>> dataset =
+      OpenDatasetFor(*plan, absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
 
   absl::StatusOr<Bundle> init = Bundle{};

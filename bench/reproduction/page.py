@@ -1,5 +1,6 @@
 """CSV files, and the page made of them."""
 import csv
+import re
 import statistics
 
 from reproduction import tables
@@ -8,7 +9,8 @@ HEAD = """# Reproduction
 
 What the paper claims, measured with this code. Made by `bench/reproduce`, which trains, measures and writes this page; the CSV
 files of `out/reproduction` have a line per seed. Each figure is the mean over the seeds and, where there are several, ± half
-the distance between lowest and highest.
+the distance between lowest and highest. Tables that were not run anew keep the figures they have here. MNIST comes from
+`tools/fetch_mnist.sh`; CIFAR-10 is the reader's own.
 """
 
 
@@ -44,11 +46,20 @@ def markdown(table, rows):
     return "\n".join(text)
 
 
+def sections(path):
+    """The page's sections by the number of their table."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    parts = re.split(r"^(?=## \d+\. )", text, flags=re.M)[1:]
+    return {int(re.match(r"## (\d+)", part)[1]): part for part in parts}
+
+
 def write(path, lab):
-    text = HEAD
+    """A table without a CSV here, run elsewhere, keeps its section."""
+    text, before = HEAD, sections(path)
     for number, table in tables.ALL.items():
         source = lab.out / f"table{number}.csv"
         if not source.exists():
+            text += "\n" + before[number].strip() + "\n" if number in before else ""
             continue
         rows = read_csv(source)
         seeds = sorted({r["seed"] for r in rows}, key=int)

@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -261,6 +262,7 @@ absl::StatusOr<Flag> TakeFlag(const std::vector<std::string>& args, size_t* at) 
   Flag flag;
   flag.shown = arg.substr(0, equals);
   flag.name = flag.shown.substr(2);
+  std::replace(flag.name.begin(), flag.name.end(), '-', '_');  // --max-samples
   if (equals != std::string::npos) {
     flag.value = arg.substr(equals + 1);
   } else if (IsSwitch(flag.name)) {

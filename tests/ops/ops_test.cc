@@ -118,6 +118,14 @@ TEST(CommandLine, RefusesWrongValues) {
   ExpectRefused(Role::kDevice, {}, {"--config", path}, "max_samples: \"-3\"");
 }
 
+TEST(CommandLine, TakesDashesWithinNamesForUnderscores) {
+  const auto line = Parse(Role::kDevice, kDevice, {"--gather-deadline-ms=5", "--share-pixels"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.gather_deadline_ms(), 5);
+  EXPECT_TRUE(line->config.share_pixels());
+  EXPECT_EQ(line->config.bundle(), "b");
+}
+
 TEST(CommandLine, NamesWhatIsMissing) {
   ExpectRefused(Role::kDevice, {"--source=s"}, {}, "--bundle is missing");
   ExpectRefused(Role::kDevice, {"--bundle=b"}, {}, "--source is missing");

@@ -34,6 +34,14 @@ std::string Contents(const std::string& path) {
   return text.str();
 }
 
+std::map<std::string, std::string> Metadata(const std::string& file) {
+  onnx::ModelProto model;
+  EXPECT_TRUE(model.ParseFromString(file));
+  std::map<std::string, std::string> said;
+  for (const auto& entry : model.metadata_props()) said[entry.key()] = entry.value();
+  return said;
+}
+
 constexpr float kThird = 1.0f / 3;
 
 class ExportTest : public ::testing::Test {
@@ -78,12 +86,9 @@ TEST_F(ExportTest, WritesOneModelForEachNodeThatSaysWhatItIs) {
   EXPECT_EQ(files.size(),
             bundle_.sections.size() + (bundle_.sections.at({1, 0}).scores().empty() ? 0 : 1));
   const std::string root = bundle_.plan.tiers()[1].name;
-  onnx::ModelProto model;
-  ASSERT_TRUE(model.ParseFromString(files.at(root + "-0.onnx")));
   const auto manifest = LoadBundle(folder_ + "/bundle");
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  std::map<std::string, std::string> said;
-  for (const auto& entry : model.metadata_props()) said[entry.key()] = entry.value();
+  std::map<std::string, std::string> said = Metadata(files.at(root + "-0.onnx"));
   EXPECT_EQ(said["ddnn.bundle"], manifest->sha256_hex());
   EXPECT_EQ(said["ddnn.network"], "mnist_grid");
   EXPECT_EQ(said["ddnn.tier"], root);
@@ -97,6 +102,24 @@ TEST_F(ExportTest, WritesOneModelForEachNodeThatSaysWhatItIs) {
   EXPECT_EQ(std::stof(said["ddnn.threshold"]), kThird);
   EXPECT_EQ(std::stof(said["ddnn.threshold_missing"]), kThird / 10);
   EXPECT_THAT(said["ddnn.threshold_missing"], EndsWith(",-1"));
+}
+
+TEST_F(ExportTest, AModelThatJoinsScoresSaysHowTheChildrensExitIsDecided) {
+  const auto plan = LoadNetwork(SourcePath("models/six_cameras.textproto"));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  Random random(6);
+  Bundle six = RandomBundle(*plan, 0.25f, &random);
+  six.manifest.mutable_threshold(0)->set_entropy(0.125f);
+  ASSERT_TRUE(SaveBundleTo(folder_ + "/six", six).ok());
+  ASSERT_EQ(Export("--bundle six --onnx onnx").code, 0);
+  const auto files = Files();
+  for (const char* name : {"edge-0.scores.onnx", "device-0.onnx"}) {
+    auto said = Metadata(files.at(name));
+    EXPECT_EQ(said["ddnn.exit"], "local") << name;
+    EXPECT_EQ(said["ddnn.exit_decided_by"], "edge") << name;
+    EXPECT_EQ(said["ddnn.threshold"], "0.125") << name;
+  }
+  EXPECT_EQ(Metadata(files.at("edge-0.onnx"))["ddnn.exit"], "edge");
 }
 
 // What onnx_section_test runs in OpenCV's dnn is what stands in the files.
@@ -152,8 +175,11 @@ TEST_F(ExportTest, NamesWhatIsWrong) {
   EXPECT_THAT(Export("--bundle bundle").out, HasSubstr("--onnx is missing"));
   EXPECT_THAT(Export("--bundle nowhere --onnx onnx").out, HasSubstr("nowhere/bundle.textproto"));
   EXPECT_THAT(Export("bundle").out, HasSubstr("what is \"bundle\""));
-  EXPECT_THAT(Export("--help").out, AllOf(HasSubstr("ddnn-export --bundle out/six --onnx"),
-                                          HasSubstr("metadata_props"), HasSubstr("joined_scores")));
+  const Ended help = Export("--help");
+  EXPECT_EQ(help.code, 0);
+  EXPECT_THAT(help.out, AllOf(HasSubstr("ddnn-export --bundle out/six --onnx"),
+                              HasSubstr("metadata_props"), HasSubstr("joined_scores"),
+                              HasSubstr("\n  --bundle                the bundle, as ddnn-train")));
   std::string section = Contents(folder_ + "/bundle/sections/device-3.section");
   section.back() = static_cast<char>(section.back() ^ 1);
   std::ofstream(folder_ + "/bundle/sections/device-3.section", std::ios::binary) << section;

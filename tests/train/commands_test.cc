@@ -52,11 +52,15 @@ class CommandsTest : public ::testing::Test {
 TEST_F(CommandsTest, HelpTeaches) {
   for (const char* command : {"ddnn-train", "ddnn-eval", "ddnn-calibrate"}) {
     const Result result = RunCommand(std::string(command) + " --help");
+    EXPECT_EQ(result.code, 0);
     EXPECT_NE(result.output.find("six-cameras:fashion-mnist"), std::string::npos);
     EXPECT_NE(result.output.find("--data"), std::string::npos);
   }
   const Result train = RunCommand("ddnn-train --help");
   EXPECT_NE(train.output.find("--init BUNDLE"), std::string::npos);
+  EXPECT_NE(train.output.find("\n  --device                cpu or cuda (cpu)\n"), std::string::npos)
+      << train.output;
+  EXPECT_EQ(train.output.find("--flagfile"), std::string::npos) << "Abseil's own";
 }
 
 TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
@@ -73,12 +77,14 @@ TEST_F(CommandsTest, TrainRefusesWhatCannotWorkBeforeItStarts) {
   ExpectRefused("ddnn-train --data mnist --threads=1000000" + network + out,
                 "--threads=1000000: expected 0 to 1024");
   ExpectRefused("ddnn-train --data mnist --learning_rate nan" + network + out, "--learning_rate");
+  ExpectRefused("ddnn-train --data mnist --learning-rate nan" + network + out, "--learning_rate");
   ExpectRefused("ddnn-train --data mnist --precision half" + network + out, "float32 or bfloat16");
   ExpectRefused("ddnn-train --data mnist extra" + network + out, "what is \"extra\"");
   std::ofstream(folder_ + "/file") << "x";
   ExpectRefused("ddnn-train --data mnist --out " + folder_ + "/file" + network,
                 "expected a bundle");
-  ExpectRefused("ddnn-train --data mnist --logdir " + folder_ + "/file" + network + out,
+  ExpectRefused("ddnn-train --data six-cameras:fashion-mnist --logdir " + folder_ + "/file" +
+                    network + out,
                 "--logdir");
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
 }

@@ -144,26 +144,6 @@ TEST_F(EvaluateTest, StopsWhenTold) {
   EXPECT_TRUE(absl::IsCancelled(summary.status()));
 }
 
-TEST(CheckDataFits, NamesWhatDiffers) {
-  const NetworkPlan plan = PlanOf(TinySpec());
-  const auto refusal = [&](void (*change)(DatasetInfo*)) {
-    ToyDataset dataset(plan);
-    EXPECT_TRUE(CheckDataFits(plan, dataset.info()).ok());
-    change(dataset.mutable_info());
-    const absl::Status status = CheckDataFits(plan, dataset.info());
-    EXPECT_TRUE(absl::IsInvalidArgument(status));
-    return std::string(status.message());
-  };
-  EXPECT_EQ(refusal([](DatasetInfo* info) { info->views = 6; }),
-            "network tiny has 3 views, but toy has 6");
-  EXPECT_EQ(refusal([](DatasetInfo* info) { info->width = 16; }),
-            "network tiny has views of 1x8x8, but toy has 1x8x16");
-  EXPECT_EQ(refusal([](DatasetInfo* info) { info->class_names.push_back("d"); }),
-            "network tiny has 3 classes, but toy has 4");
-  EXPECT_EQ(refusal([](DatasetInfo* info) { info->class_names[1] = "z"; }),
-            "network tiny has \"b\" as class 1, but toy has \"z\"");
-}
-
 class BrokenDataset : public ToyDataset {
  public:
   BrokenDataset(const NetworkPlan& plan, void (*breaks)(DatasetSample*))

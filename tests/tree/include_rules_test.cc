@@ -33,7 +33,7 @@ const std::set<std::string> kEdge = {"proto",        "models",       "runtime/co
                                      "runtime/net",  "runtime/ops"};
 const std::set<std::string> kTrain = {"proto",         "models",       "datasets",
                                       "runtime/core",  "runtime/lite", "runtime/node",
-                                      "runtime/torch", "runtime/net"};
+                                      "runtime/torch", "runtime/net",  "runtime/ops"};
 const std::set<std::string> kDevice = {"proto",        "models",       "datasets",
                                        "runtime/core", "runtime/lite", "runtime/node",
                                        "runtime/net",  "runtime/ops"};

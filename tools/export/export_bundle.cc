@@ -26,7 +26,9 @@ std::string JoinName(const v1::Aggregation& how) {
   return absl::StrCat("CC ", how.grid().rows(), "x", how.grid().columns());
 }
 
-void AddMetadata(const Bundle& bundle, const v1::Section& section, OnnxGraph* graph) {
+// joins_scores: the graph gives the scores of the children's exit, which is decided here.
+void AddMetadata(const Bundle& bundle, const v1::Section& section, bool joins_scores,
+                 OnnxGraph* graph) {
   const NetworkPlan& plan = bundle.plan;
   const int tier_index = *plan.FindTier(section.tier());
   const TierPlan& tier = plan.tiers()[tier_index];
@@ -44,15 +46,15 @@ void AddMetadata(const Bundle& bundle, const v1::Section& section, OnnxGraph* gr
     const ExitPlan& exit = plan.exits()[tier.children_exit];
     graph->AddMetadata("ddnn.scores_join", v1::Aggregator_Name(exit.scores));
   }
-  if (tier.exit >= 0) {
-    const ExitPlan& exit = plan.exits()[tier.exit];
+  if (const int of = joins_scores ? tier.children_exit : tier.exit; of >= 0) {
+    const ExitPlan& exit = plan.exits()[of];
     graph->AddMetadata("ddnn.exit", exit.name);
     graph->AddMetadata("ddnn.exit_decided_by", plan.tiers()[exit.decided_tier].name);
     if (exit.score_code.bits() > 0) {
       graph->AddMetadata("ddnn.score_code", absl::StrCat(exit.score_code.bits(), " bits, range ",
                                                          Exactly(exit.score_code.range())));
     }
-    const ExitThreshold& rule = bundle.thresholds[tier.exit];
+    const ExitThreshold& rule = bundle.thresholds[of];
     graph->AddMetadata("ddnn.criterion", v1::Criterion_Name(rule.criterion));
     graph->AddMetadata("ddnn.temperature", Exactly(rule.temperature));
     graph->AddMetadata("ddnn.threshold", Exactly(rule.entropy));
@@ -127,10 +129,11 @@ absl::StatusOr<std::vector<ExportedFile>> ExportOnnx(const Bundle& bundle,
 
   std::vector<ExportedFile> exported;
   std::map<std::string, std::string> files;
-  const auto add = [&](const v1::Section& section, const char* suffix, OnnxGraph graph) {
-    AddMetadata(bundle, section, &graph);
+  const auto add = [&](const v1::Section& section, bool joins_scores, OnnxGraph graph) {
+    AddMetadata(bundle, section, joins_scores, &graph);
     ExportedFile file;
-    file.name = absl::StrCat(section.tier(), "-", section.node(), suffix);
+    file.name =
+        absl::StrCat(section.tier(), "-", section.node(), joins_scores ? ".scores.onnx" : ".onnx");
     file.inputs = Describe(graph.model().graph().input());
     file.outputs = Describe(graph.model().graph().output());
     std::string data = Serialize(graph.model());
@@ -140,9 +143,9 @@ absl::StatusOr<std::vector<ExportedFile>> ExportOnnx(const Bundle& bundle,
   };
   for (const auto& [key, section] : bundle.sections) {
     if (!section.scores().empty()) {
-      add(section, ".scores.onnx", ScoresGraph(bundle.plan, section));
+      add(section, /*joins_scores=*/true, ScoresGraph(bundle.plan, section));
     }
-    add(section, ".onnx", SectionGraph(bundle.plan, section));
+    add(section, /*joins_scores=*/false, SectionGraph(bundle.plan, section));
   }
   if (absl::Status status = ReplaceFolder(place, files); !status.ok()) return status;
   return exported;

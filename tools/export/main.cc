@@ -6,10 +6,9 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "runtime/ops/program_flags.h"
 #include "tools/export/export_bundle.h"
 
 ABSL_FLAG(std::string, bundle, "", "the bundle, as ddnn-train wrote it");
@@ -56,12 +55,8 @@ absl::Status Export() {
 }
 
 int Main(int argc, char** argv) {
-  absl::SetProgramUsageMessage(kUsage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  const absl::Status status =
-      rest.size() > 1
-          ? absl::InvalidArgumentError(absl::StrCat("what is \"", rest[1], "\"? see --help"))
-          : Export();
+  absl::Status status = ReadFlags(argc, argv, kUsage);
+  if (status.ok()) status = Export();
   if (status.ok()) return 0;
   absl::FPrintF(stderr, "ddnn-export: %s\n", status.message());
   return 1;

@@ -15,14 +15,13 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "datasets/dataset.h"
+#include "datasets/network_data.h"
 #include "runtime/core/bundle.h"
 #include "runtime/node/whole_network.h"
+#include "runtime/ops/program_flags.h"
 #include "runtime/torch/torch_engine.h"
 #include "tools/local/answer_book.h"
 #include "tools/local/local_tree.h"
@@ -47,6 +46,14 @@ ABSL_FLAG(absl::Duration, stall, absl::Seconds(60), "give up when no sample ends
 
 namespace ddnn {
 namespace {
+
+constexpr char kUsage[] = R"(runs every node of a network as a process of its own on this machine.
+
+  ddnn-local --topology tools/topologies/six_cameras.textproto --bundle out/bundles/six_cameras \
+    --data six-cameras:fashion-mnist --samples 2000 --json out/summary.json
+
+The devices get the dataset's test split. Each answer is compared with what the network says when it
+is run whole; one that differs is named and makes the exit status 1.)";
 
 constexpr size_t kMaxTopologyBytes = 1 << 20;
 
@@ -150,22 +157,12 @@ absl::StatusOr<v1::Topology> LoadTopology(const std::string& path, const std::st
   return topology;
 }
 
-// That the dataset can feed the network, and has as many samples as were asked for.
-absl::StatusOr<int64_t> CheckData(const NetworkPlan& plan, const Dataset& dataset,
-                                  int64_t samples) {
-  const DatasetInfo& info = dataset.info();
-  const Shape shape{info.channels, info.height, info.width};
-  const int classes = static_cast<int>(info.class_names.size());
-  if (info.views != plan.views() || !(shape == plan.view_shape()) || classes != plan.classes()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(info.spec, " has ", info.views, " views of ", ToString(shape), " and ",
-                     classes, " classes; the bundle's network needs ", plan.views(), " views of ",
-                     ToString(plan.view_shape()), " and ", plan.classes(), " classes"));
-  }
+// How many samples were asked for, of those there are.
+absl::StatusOr<int64_t> CountSamples(const Dataset& dataset, int64_t samples) {
   const int64_t size = dataset.size(Split::kTest);
   if (samples < 0 || samples > size || size == 0) {
-    return absl::OutOfRangeError(
-        absl::StrCat("--samples=", samples, ", but the test split of ", info.spec, " has ", size));
+    return absl::OutOfRangeError(absl::StrCat("--samples=", samples, ", but the test split of ",
+                                              dataset.info().spec, " has ", size));
   }
   return samples == 0 ? size : samples;
 }
@@ -194,10 +191,10 @@ absl::StatusOr<Inputs> ReadInputs() {
   const NetworkPlan& plan = inputs.bundle.plan;
   auto topology = LoadTopology(absl::GetFlag(FLAGS_topology), plan.spec().name());
   if (!topology.ok()) return topology.status();
-  auto dataset = OpenDataset(absl::GetFlag(FLAGS_data));
+  auto dataset = OpenDatasetFor(plan, absl::GetFlag(FLAGS_data));
   if (!dataset.ok()) return dataset.status();
   inputs.dataset = *std::move(dataset);
-  auto samples = CheckData(plan, *inputs.dataset, absl::GetFlag(FLAGS_samples));
+  auto samples = CountSamples(*inputs.dataset, absl::GetFlag(FLAGS_samples));
   if (!samples.ok()) return samples.status();
   auto events = ParseEvents(plan, absl::GetFlag(FLAGS_kill), absl::GetFlag(FLAGS_restart));
   if (!events.ok()) return events.status();
@@ -205,7 +202,7 @@ absl::StatusOr<Inputs> ReadInputs() {
   inputs.thresholds = EffectiveThresholds(inputs.bundle, *topology);
   inputs.tree.topology = *std::move(topology);
   inputs.tree.bundle = std::filesystem::absolute(absl::GetFlag(FLAGS_bundle)).string();
-  inputs.tree.source = absl::GetFlag(FLAGS_data);
+  inputs.tree.source = inputs.dataset->info().spec;
   inputs.tree.samples = *samples;
   inputs.tree.rate = absl::GetFlag(FLAGS_rate);
   inputs.tree.bin_dir = absl::GetFlag(FLAGS_bin_dir);
@@ -345,11 +342,8 @@ int Main() {
 }  // namespace ddnn
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage(
-      "Runs every node of a network as a process of its own on this machine, feeds the devices a "
-      "dataset's test split, and compares each answer with the network run whole.\n"
-      "ddnn-local --topology tools/topologies/six_cameras.textproto --bundle BUNDLE "
-      "--data six-cameras:fashion-mnist --samples 2000 --json out/summary.json");
-  absl::ParseCommandLine(argc, argv);
-  return ddnn::Main();
+  const absl::Status flags = ddnn::ReadFlags(argc, argv, ddnn::kUsage);
+  if (flags.ok()) return ddnn::Main();
+  std::cerr << "ddnn-local: " << flags.message() << "\n";
+  return 2;
 }
