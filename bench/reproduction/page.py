@@ -66,4 +66,6 @@ def write(path, lab):
         text += f"\n## {number}. {table.title}\n\n{table.text} Seeds: {', '.join(seeds)}. Trained at commit" \
                 f" {rows[0]['trained at']}, measured at {rows[0]['measured at']}, on {rows[0]['machine']}." \
                 f"\n\n    bench/reproduce --tables {number} --seeds {','.join(seeds)}{table.needs}\n\n{markdown(table, rows)}\n"
+        if table.published:
+            text += f"\nPublished: {table.published}\n"
     path.write_text(text, encoding="utf-8")

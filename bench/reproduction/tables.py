@@ -3,8 +3,9 @@ import collections
 
 from reproduction.runs import GRID, SIX, edit
 
-# key: columns that name a line of the table; value: columns of figures, with their format.
-Table = collections.namedtuple("Table", "title text key values run needs", defaults=[""])
+# key: columns that name a line of the table; values: columns of figures, with their format;
+# published: what others measured, on data of theirs unless it says more.
+Table = collections.namedtuple("Table", "title text key values run needs published", defaults=["", ""])
 PERCENT, ONE, THREE = "{:.2%}", "{:.1f}", "{:.3f}"
 
 
@@ -157,17 +158,22 @@ ALL = {
              "samples.",
              ["threshold"],
              {"local": PERCENT, "edge": PERCENT, "cloud": PERCENT, "overall": PERCENT, "bytes by formula": ONE,
-              "bytes coded": ONE, "bytes sent (500 samples)": ONE, "bytes on the wire": ONE}, thresholds),
+              "bytes coded": ONE, "bytes sent (500 samples)": ONE, "bytes on the wire": ONE}, thresholds,
+             published="six cameras of the paper (MVMC), threshold 0.8: 97 % at 62 bytes, 49 times fewer than raw."),
     3: Table("Accuracy against the number of devices, worst to best",
              "`six_cameras`; the others are lost at run time, nothing is trained anew. \"That one alone\" is the "
              "device which joins in this line, on the samples it sees.",
              ["devices"], {"that one alone": PERCENT, "local": PERCENT, "cloud": PERCENT, "overall": PERCENT},
-             devices),
+             devices,
+             published="six cameras of the paper (MVMC): each alone 37 to 73 %; all of them 97 % at the local exit, "
+                       "99 % at the cloud."),
     4: Table("Each device lost in turn",
              "`six_cameras`, lost at run time without retraining; device dropout: each view is hidden from a training "
              "sample with the network's `view_dropout`. Cameras of this data miss a sample now and then anyway, so that "
              "the network knows missing views without it.",
-             ["device dropout", "lost"], {"overall": PERCENT}, lost),
+             ["device dropout", "lost"], {"overall": PERCENT}, lost,
+             published="six cameras of the paper (MVMC): 96 to 99 %, each time trained anew without the device; "
+                       "of a loss at run time nothing."),
     5: Table("Accuracy against device memory",
              "`six_cameras` with so many filters in the device's last layer; the section is the file a device loads.",
              ["filters"], {"section bytes": "{:.0f}", "local": PERCENT, "cloud": PERCENT, "overall": PERCENT,
@@ -176,12 +182,14 @@ ALL = {
              "`lenet_branchy` on MNIST, the whole network on one machine, batch 1, one thread, both ways in turns "
              "(`bench/early_exits`, 2,000 samples a round, median of 9).",
              ["engine"], {"overall": PERCENT, "without exits": PERCENT, "leave first": PERCENT,
-                          "ms with exits": THREE, "ms without": THREE, "ratio": "{:.2f}"}, lenet),
+                          "ms with exits": THREE, "ms without": THREE, "ratio": "{:.2f}"}, lenet,
+             published="BranchyNet's LeNet on MNIST: 99.25 %, 94.3 % leave first, 5.4 times."),
     7: Table("CIFAR-10 through device, edge and cloud",
              "`cifar10`, figure 2 (d). Pictures: the original ones, or as they are in a folder of JPEG files (quality "
              "75), which have lost something.",
              ["pictures", "exit"], {"takes": PERCENT, "if all stopped there": PERCENT, "overall": PERCENT,
-                                    "bytes": ONE, "training minutes": ONE}, cifar, " --cifar folder:DIR"),
+                                    "bytes": ONE, "training minutes": ONE}, cifar, " --cifar folder:DIR",
+             published="BranchyNet's AlexNet, original pictures: 79.19 %, 65.6 % leave first."),
     8: Table("What binary devices and few bytes cost",
              "`six_cameras` against float networks of the same cloud size without early exits, same data and epochs: "
              "one that gets the raw views of all cameras, the yardstick, and one whose devices are float too (whose "
@@ -190,5 +198,7 @@ ALL = {
     9: Table("Tiles of a digit, and devices lost",
              "`mnist_grid`; lost at run time, nothing is trained anew. The section is the largest file that a device "
              "loads; bytes per view and sample are by the formula, while nothing is lost.",
-             ["lost"], {"overall": PERCENT, "section bytes": "{:.0f}", "bytes": ONE}, grid),
+             ["lost"], {"overall": PERCENT, "section bytes": "{:.0f}", "bytes": ONE}, grid,
+             published="code of the paper's authors for the same tiles, float sections, one run: 99.17 %; one lost "
+                       "98.52, 99.15, 78.70, 86.90, 87.06 and 98.61 %; 4 and 5 lost 83.33 %."),
 }
