@@ -51,6 +51,12 @@ std::string Progress::Speed(const ProgressReport& report, absl::Time now) {
   return absl::StrFormat("  %.0f samples/s  %d:%02d left", done / seconds, total / 60, total % 60);
 }
 
+void Progress::OnNote(const std::string& text) {
+  if (out_ == nullptr) return;
+  absl::FPrintF(out_, "note: %s\n", text);
+  std::fflush(out_);
+}
+
 void Progress::OnBatch(const ProgressReport& report, absl::Time now) {
   if (log_ != nullptr && report.record != nullptr) log_->OnBatch(report, now);
   if (start_ == absl::InfinitePast()) {

@@ -43,6 +43,8 @@ class Progress {
   Progress(std::FILE* out, bool terminal, TrainingLog* log = nullptr);
   virtual ~Progress() = default;
 
+  /// Something to know before the first step.
+  virtual void OnNote(const std::string& text);
   /// A batch is done; draws at most ten times a second.
   virtual void OnBatch(const ProgressReport& report, absl::Time now);
   /// An epoch is done. Epoch 0 is the start of fine-tuning: it has calibration figures alone.

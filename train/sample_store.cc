@@ -7,7 +7,6 @@
 #include <string>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -111,6 +110,22 @@ absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int t
   std::vector<int64_t> indices(dataset.size(split));
   std::iota(indices.begin(), indices.end(), 0);
   return LoadSamples(dataset, split, indices, threads, stop);
+}
+
+std::vector<std::string> NotShown(const NetworkPlan& plan, const SampleStore& samples) {
+  const uint64_t seen = samples.views_seen();
+  std::vector<bool> known(plan.classes());
+  for (int label : samples.labels) known[label] = true;
+  std::vector<std::string> views, classes, lines;
+  for (int v = 0; v < plan.views(); ++v) {
+    if ((seen >> v & 1) == 0) views.push_back(absl::StrCat(v));
+  }
+  for (int c = 0; c < plan.classes(); ++c) {
+    if (!known[c]) classes.push_back(plan.spec().class_name(c));
+  }
+  if (!views.empty()) lines.push_back("no sample has view " + absl::StrJoin(views, ", "));
+  if (!classes.empty()) lines.push_back("no sample is of class " + absl::StrJoin(classes, ", "));
+  return lines;
 }
 
 uint64_t Fingerprint(const SampleStore& samples) {

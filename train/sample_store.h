@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -44,6 +45,9 @@ absl::StatusOr<SampleStore> LoadSamples(const Dataset& dataset, Split split,
 /// The whole split.
 absl::StatusOr<SampleStore> LoadSplit(const Dataset& dataset, Split split, int threads,
                                       const std::atomic<bool>* stop = nullptr);
+
+/// What the network has and no sample shows, a line for views and one for classes; empty if nothing.
+std::vector<std::string> NotShown(const NetworkPlan& plan, const SampleStore& samples);
 
 /// A hash of everything in a store, to tell other data from the same: not against attacks.
 uint64_t Fingerprint(const SampleStore& samples);

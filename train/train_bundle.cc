@@ -157,6 +157,9 @@ absl::StatusOr<BundleResult> TrainBundle(const NetworkPlan& plan, const Dataset&
     absl::StatusOr<SampleStore> train = LoadTraining(dataset, options);
     if (!train.ok()) return train.status();
     result.reading = absl::Now() - begin;
+    for (const std::string& line : NotShown(plan, *train)) {
+      progress->OnNote(absl::StrCat(data, ": in what it is trained on, ", line));
+    }
     absl::StatusOr<Trained> trained = TrainNetwork(plan, *train, *calibration, options, progress);
     if (!trained.ok()) return trained.status();
     result.trained = *std::move(trained);

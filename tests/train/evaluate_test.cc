@@ -186,5 +186,16 @@ TEST(LoadSamples, IsTheSameWithAnyNumberOfThreads) {
   EXPECT_EQ(one->presence, five->presence);
 }
 
+TEST(NotShown, NamesTheViewsAndClassesThatNoSampleHas) {
+  const NetworkPlan plan = PlanOf(TinySpec());
+  auto store = LoadSplit(ToyDataset(plan), Split::kTrain, 1);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE(NotShown(plan, *store).empty());
+  for (uint64_t& present : store->presence) present = 2;
+  for (int& label : store->labels) label = std::min(label, 1);
+  const std::vector<std::string> lines = {"no sample has view 0, 2", "no sample is of class c"};
+  EXPECT_EQ(NotShown(plan, *store), lines);
+}
+
 }  // namespace
 }  // namespace ddnn::train

@@ -135,6 +135,36 @@ TEST_F(TrainBundleTest, RefusesDataThatDoesNotFitAndWritesNothing) {
   EXPECT_TRUE(Left().empty());
 }
 
+// Has no view 1.
+class HalfBlind : public ToyDataset {
+ public:
+  using ToyDataset::ToyDataset;
+  absl::Status Read(Split split, int64_t index, DatasetSample* sample) const override {
+    absl::Status status = ToyDataset::Read(split, index, sample);
+    sample->presence = (sample->presence | 1) & ~uint64_t{2};
+    return status;
+  }
+};
+
+class Notes : public Progress {
+ public:
+  Notes() : Progress(nullptr, false) {}
+  void OnNote(const std::string& text) override { notes.push_back(text); }
+  std::vector<std::string> notes;
+};
+
+TEST_F(TrainBundleTest, SaysBeforehandWhatTheDataDoesNotShow) {
+  options_.epochs = 1;
+  Notes all;
+  ASSERT_TRUE(TrainBundle(plan_, dataset_, folder_ + "/a", options_, CreateTorchEngine, &all).ok());
+  EXPECT_THAT(all.notes, testing::IsEmpty());
+  Notes half;
+  const HalfBlind data(plan_);
+  ASSERT_TRUE(TrainBundle(plan_, data, folder_ + "/b", options_, CreateTorchEngine, &half).ok());
+  EXPECT_THAT(half.notes,
+              testing::ElementsAre("toy: in what it is trained on, no sample has view 1"));
+}
+
 TEST_F(TrainBundleTest, RefusesAnEmptySplit) {
   ToyDataset::Options options;
   options.calibration = 0;
