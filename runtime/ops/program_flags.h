@@ -7,7 +7,7 @@
 
 namespace ddnn {
 
-/// The flags of a program that is none of the daemons: Abseil's, defined in a file *main.cc.
+// The flags of a program that is none of the daemons: Abseil's, defined in a file *main.cc.
 
 /// Before Abseil reads them: people who type --max-bytes mean --max_bytes. Values stay as they are.
 void UnderscoresInFlags(int argc, char** argv);
