@@ -59,11 +59,11 @@ class Lab:
         checkpoint = bundle.with_name(bundle.name + ".checkpoint")
         begun.write_text(wanted)
         stamp.unlink(missing_ok=True)
-        start = time.monotonic()
+        commit, start = self.commit(), time.monotonic()
         self._run(self.build / "bin/ddnn-train", "--network", spec, "--data", data, "--out", bundle, "--seed", seed,
                   *([again] if checkpoint.exists() else []))
         minutes = f"{(time.monotonic() - start) / 60:.1f}" if again == "--restart" else ""
-        made(bundle).write_text(json.dumps({"commit": self.commit(), "machine": machine(), "minutes": minutes}))
+        made(bundle).write_text(json.dumps({"commit": commit, "machine": machine(), "minutes": minutes}))
         stamp.write_text(wanted)
         begun.unlink()
         return bundle
