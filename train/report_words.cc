@@ -20,6 +20,7 @@ constexpr double kWeakClass = 0.5;        // accuracy
 constexpr int64_t kFewOfClass = 20;       // samples
 constexpr double kEarlyExitsCost = 0.02;  // accuracy
 constexpr double kOnlyInTraining = 0.05;  // accuracy
+constexpr double kStillLearning = 0.1;    // of the highest learning rate
 constexpr size_t kListed = 6;
 
 std::string Points(double fraction) { return absl::StrFormat("%.1f points", 100 * fraction); }
@@ -237,7 +238,9 @@ void WarnOfCalibration(const Reader& r, std::vector<std::string>* warnings) {
 void WarnOfTraining(const Reader& r, const ReportData& data, std::vector<std::string>* warnings) {
   if (!data.history_fits) return;
   const v1::EpochRecord& last = *r.in().history.epoch().rbegin();
-  if (last.best()) {
+  // A schedule that ends near 0 has its best epoch last, as it should.
+  const double highest = r.in().bundle.manifest.provenance().learning_rate();
+  if (last.best() && last.learning_rate() >= kStillLearning * highest) {
     warnings->push_back(
         "<b>Training may have ended too soon:</b> the last epoch was the best one.");
   }

@@ -177,6 +177,17 @@ TEST_F(ReportHtmlTest, WarnsOfNothingWhereAllIsWell) {
   EXPECT_THAT(Print(), HasSubstr("Nothing to warn of"));
 }
 
+TEST_F(ReportHtmlTest, WarnsOfAnEndTooSoonOnlyWhileItStillLearns) {
+  MakeGood();
+  manifest_.mutable_provenance()->set_learning_rate(0.01);
+  v1::EpochRecord* last = history_.mutable_epoch(history_.epoch_size() - 1);
+  last->set_best(true);
+  last->set_learning_rate(0.001);
+  EXPECT_THAT(Warn(), ElementsAre(HasSubstr("the last epoch was the best one")));
+  last->set_learning_rate(0.0009);
+  EXPECT_THAT(Warn(), IsEmpty());
+}
+
 TEST_F(ReportHtmlTest, WarnsOfEachFaultAlone) {
   MakeGood();
   summary_.mutable_accuracy_if_all_stop()->at("cloud") = 1;
