@@ -1,14 +1,42 @@
 #include "datasets/data_spec.h"
 
 #include <algorithm>
+#include <cstdint>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace ddnn {
+namespace {
+
+// Bundles and checkpoints hold the spec as text, which others must be able to read.
+bool IsUtf8(const std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    const unsigned char lead = static_cast<unsigned char>(text[i++]);
+    if (lead < 0x80) continue;
+    const int more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+    if (lead < 0xc2 || lead > 0xf4 || text.size() - i < static_cast<size_t>(more)) return false;
+    uint32_t code = lead & (0x3f >> more);
+    for (int k = 0; k < more; ++k, ++i) {
+      if ((text[i] & 0xc0) != 0x80) return false;
+      code = code << 6 | (text[i] & 0x3f);
+    }
+    // Longer than need be, half of a pair, or beyond the last.
+    const uint32_t least = more == 3 ? 0x10000 : more == 2 ? 0x800 : 0x80;
+    if (code < least || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 absl::StatusOr<DataSpec> ParseDataSpec(const std::string& text) {
+  if (!IsUtf8(text)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data spec '", absl::CHexEscape(text), "' is not UTF-8; rename the folder"));
+  }
   DataSpec spec;
   spec.text = text;
   const size_t question = text.find('?');

@@ -241,9 +241,14 @@ absl::Status RankWatch::Meet(const std::atomic<bool>* stop, absl::Time deadline)
   while (status.ok()) {
     std::vector<int> late;
     for (int r = 0; r < environment_.world_size; ++r) {
-      if (state_->others[r].meetings < number) late.push_back(r);
+      if (state_->others[r].meetings >= number) continue;
+      late.push_back(r);
+      // It has nothing more to do where others have: they would wait for ever.
+      if (state_->others[r].left == kDone) {
+        status = absl::UnavailableError(absl::StrCat("rank ", r, " has ended before the others"));
+      }
     }
-    if (late.empty()) break;
+    if (late.empty() || !status.ok()) break;
     // Who has not come at all is not silent.
     status = state_->Missing(first ? absl::InfiniteDuration() : times_.silence);
     if (status.ok() && stop != nullptr && *stop) status = absl::CancelledError("interrupted");

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -199,9 +200,9 @@ absl::StatusOr<int> TrainAndTell(const NetworkPlan& plan, const Dataset& dataset
                                  const std::string& out, const TrainOptions& options) {
   const std::string ranks =
       options.group == nullptr ? "" : absl::StrCat(options.group->size(), " ranks, each ");
-  absl::PrintF("%s on %s: %d epochs, batches of %d, %s%d %s; reading samples\n",
-               plan.spec().name(), dataset.info().spec, options.epochs, options.batch, ranks,
-               options.threads, options.threads == 1 ? "thread" : "threads");
+  absl::PrintF("%s on %s: %d epochs, batches of %d, %s%d %s; reading samples\n", plan.spec().name(),
+               dataset.info().spec, options.epochs, options.batch, ranks, options.threads,
+               options.threads == 1 ? "thread" : "threads");
   std::fflush(stdout);
   if (plan.spec().training().precision() == v1::BFLOAT16 && absl::GetFlag(FLAGS_device) == "cpu" &&
       !ProcessorHasBfloat16()) {
@@ -269,7 +270,13 @@ absl::StatusOr<int> TrainTogether(const RankEnvironment& environment) {
   absl::StatusOr<std::unique_ptr<ProcessGroup>> group =
       ProcessGroup::Join(environment, &g_interrupted, absl::GetFlag(FLAGS_device) == "cuda");
   if (!group.ok()) return group.status();
-  const absl::StatusOr<int> code = Train(environment, group->get());
+  absl::StatusOr<int> code = 0;
+  // Whatever ends this rank, the others are told.
+  try {
+    code = Train(environment, group->get());
+  } catch (const std::exception& error) {
+    code = absl::InternalError(error.what());
+  }
   (*group)->Leave(!code.ok()     ? code.status()
                   : *code == 130 ? absl::CancelledError("interrupted")
                                  : absl::OkStatus());

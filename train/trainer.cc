@@ -20,6 +20,7 @@
 #include "train/epoch_record.h"
 #include "train/fine_tune.h"
 #include "train/learner.h"
+#include "train/plane_kernels.h"
 #include "train/prefetcher.h"
 #include "train/schedule.h"
 #include "train/training_settings.h"
@@ -95,6 +96,7 @@ v1::TrainingRun Identity(const NetworkPlan& plan, const SampleStore& train,
   run.set_samples_per_epoch(options.samples_per_epoch);
   run.set_seed(options.seed);
   run.set_threads(options.threads);
+  run.set_kernels(Kernels().name);
   run.set_cuda(options.cuda);
   if (options.init != nullptr) run.set_init(options.init->sha256_hex());
   if (options.group != nullptr) run.set_world_size(options.group->size());
@@ -184,7 +186,16 @@ class Run {
       return absl::InternalError("rank 0 did not say what it runs");
     first.clear_threads();
     own.clear_threads();
-    const std::string differences = DifferencesOf(first, own);
+    // Other ranks' processors may be others.
+    first.clear_kernels();
+    own.clear_kernels();
+    std::string differences = DifferencesOf(first, own);
+    // No part of the run: one that was begun goes on with --resume.
+    std::string resume = options_.resume ? "--resume" : "no --resume", own_resume = resume;
+    group_->Broadcast(&resume);
+    if (resume != own_resume) {
+      absl::StrAppend(&differences, differences.empty() ? "" : "; ", resume, " -> ", own_resume);
+    }
     if (differences.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(
         absl::StrCat("was started otherwise than rank 0, with (rank 0 -> here) ", differences));
@@ -332,7 +343,7 @@ class Run {
     absl::StatusOr<v1::Checkpoint> found;
     if (options_.rank() == 0) {
       found = LoadCheckpoint(options_.checkpoint,
-                             MaxCheckpointBytes(plan_, learner_.state(), options_.epochs));
+                             MaxCheckpointBytes(plan_, learner_.state(), now_.run()));
       if (!found.ok()) return found;
       absl::Status same = CheckSameRun(options_.checkpoint, found->run(), now_.run());
       if (!same.ok()) return same;

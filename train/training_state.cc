@@ -64,13 +64,14 @@ absl::Status RestoreModel(const v1::Checkpoint& checkpoint, const std::vector<St
 }
 
 size_t MaxCheckpointBytes(const NetworkPlan& plan, const std::vector<StateTensor>& model,
-                          int epochs) {
+                          const v1::TrainingRun& run) {
   constexpr size_t kSlack = 1 << 20, kPerTensor = 1 << 10;
-  size_t bytes = kSlack + plan.spec().ByteSizeLong();
+  size_t bytes = kSlack + run.ByteSizeLong();
   // Value, two moments, and the share in the best sections.
   for (const StateTensor& t : model) bytes += kPerTensor + 4 * 4 * t.value.numel();
   constexpr size_t kPerEpoch = 256, kPerExit = 256;
-  return bytes + (kPerEpoch + kPerExit * plan.exits().size()) * (static_cast<size_t>(epochs) + 1);
+  return bytes +
+         (kPerEpoch + kPerExit * plan.exits().size()) * (static_cast<size_t>(run.epochs()) + 1);
 }
 
 absl::Status CheckProgress(const NetworkPlan& plan, const v1::Checkpoint& checkpoint,

@@ -23,7 +23,7 @@ absl::Status RestoreModel(const v1::Checkpoint& checkpoint, const std::vector<St
 
 /// More bytes than any checkpoint of such a run has.
 size_t MaxCheckpointBytes(const NetworkPlan& plan, const std::vector<StateTensor>& model,
-                          int epochs);
+                          const v1::TrainingRun& run);
 
 /// That the position, sums, records and best sections of a checkpoint can be those of its run.
 /// INVALID_ARGUMENT names the field, what was found and what was expected.

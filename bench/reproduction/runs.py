@@ -54,18 +54,21 @@ class Lab:
         spec = self.out / "networks" / f"{name}.textproto"
         spec.write_text(network)
         # A training that was interrupted goes on, if it was this one.
-        begun = stamp.with_suffix(".begun")
-        again = "--resume" if begun.exists() and begun.read_text() == wanted else "--restart"
+        begun, origin = stamp.with_suffix(".begun"), stamp.with_suffix(".origin")
+        again = "--resume" if begun.exists() and begun.read_text() == wanted and origin.exists() else "--restart"
+        if again == "--restart":
+            origin.write_text(json.dumps({"commit": self.commit(), "machine": machine()}))
         checkpoint = bundle.with_name(bundle.name + ".checkpoint")
         begun.write_text(wanted)
         stamp.unlink(missing_ok=True)
-        commit, start = self.commit(), time.monotonic()
+        start = time.monotonic()
         self._run(self.build / "bin/ddnn-train", "--network", spec, "--data", data, "--out", bundle, "--seed", seed,
                   *([again] if checkpoint.exists() else []))
         minutes = f"{(time.monotonic() - start) / 60:.1f}" if again == "--restart" else ""
-        made(bundle).write_text(json.dumps({"commit": commit, "machine": machine(), "minutes": minutes}))
+        made(bundle).write_text(json.dumps({**json.loads(origin.read_text()), "minutes": minutes}))
         stamp.write_text(wanted)
         begun.unlink()
+        origin.unlink()
         return bundle
 
     def minutes(self, bundle):

@@ -21,6 +21,18 @@ TEST(DataSpec, TakesKindArgumentAndOptionsApart) {
   EXPECT_THAT(spec->options, ElementsAre(Pair("params", "x"), Pair("seed", "3")));
 }
 
+TEST(DataSpec, IsText) {
+  for (const char* text :
+       {"folder:caf\xc3\xa9", "folder:\xe2\x82\xac", "folder:\xf0\x9f\x98\x80"}) {
+    EXPECT_TRUE(ParseDataSpec(text).ok()) << text;
+  }
+  for (const char* text :
+       {"folder:caf\xe9", "folder:\xc3", "folder:\xc0\xaf", "folder:\xed\xa0\x80",
+        "folder:\xf4\x90\x80\x80", "folder:\xe0\x80\xaf", "\x80"}) {
+    EXPECT_THAT(InvalidText(ParseDataSpec(text).status()), HasSubstr("is not UTF-8"));
+  }
+}
+
 TEST(DataSpec, RefusesWhatIsNotAnOption) {
   for (const char* text : {"", ":x", "?a=b", "mnist?", "mnist?a", "mnist?a=", "mnist?=b",
                            "mnist?a=b&", "mnist?a=1&a=2"}) {

@@ -249,6 +249,29 @@ TEST_F(DataParallelTest, OtherOptionsOrAnErrorOfOneRankAreToldToAll) {
     EXPECT_TRUE(second.Said("rank 0 ended: ")) << second.output();
     EXPECT_TRUE(second.Said("no checkpoint to resume")) << second.output();
   }
+  {
+    Process first(Command("out", {}), environment(0));
+    Process second(Command("out", {"--resume"}), environment(1));
+    EXPECT_EQ(first.End(), 1);
+    EXPECT_EQ(second.End(), 1);
+    EXPECT_TRUE(second.Said("no --resume -> --resume")) << second.output();
+    EXPECT_TRUE(first.Said("rank 1 ended: was started otherwise")) << first.output();
+  }
+}
+
+TEST_F(DataParallelTest, AnExceptionInOneRankIsToldToAll) {
+  // A link to itself makes reading its folder throw.
+  std::filesystem::create_directories(folder_ / "loop/train/a");
+  std::filesystem::create_symlink("itself", folder_ / "loop/train/a/itself");
+  const std::string port = std::to_string(FreePort());
+  Environment environment = {
+      {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}, {"WORLD_SIZE", "2"}, {"RANK", "0"}};
+  Process first(Command("out", {}), environment);
+  environment["RANK"] = "1";
+  Process second(Command("out", {"--data", "folder:" + (folder_ / "loop")}), environment);
+  EXPECT_EQ(first.End(), 1);
+  EXPECT_EQ(second.End(), 1);
+  EXPECT_TRUE(first.Said("rank 1 ended: ")) << first.output();
 }
 
 TEST(RankEnvironment, NamesTheVariableThatIsWrong) {
