@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "datasets/data_spec.h"
 #include "runtime/core/exit_criterion.h"
 #include "train/missing_views.h"
 #include "train/risk_bound.h"
@@ -281,6 +283,35 @@ const Hypothesis& Best(const NetworkPlan& plan, const Parts& parts, Quantity qua
   return *best;
 }
 
+// Where a dataset's pictures lie; an empty path is the kind's usual place.
+struct Source {
+  std::string kind;
+  std::filesystem::path path;
+};
+
+// How views are drawn of the pictures, options and a test file of its own are left out: with others
+// the calibration split still comes from the same pictures.
+Source SourceOf(const std::string& text) {
+  absl::StatusOr<DataSpec> spec = ParseDataSpec(text);
+  if (spec.ok() && (spec->kind == "six-cameras" || spec->kind == "grid")) {
+    spec = ParseDataSpec(spec->argument);
+  }
+  if (!spec.ok()) return {text, ""};
+  std::string path = spec->argument;
+  if (spec->kind == "mvmc") path.resize(std::min(path.size(), path.find(',')));
+  if (path.empty()) return {spec->kind, ""};
+  // The empty last part makes "pictures" and "pictures/" one, also where there is none.
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(path, error) / "";
+  const std::filesystem::path canonical = std::filesystem::weakly_canonical(whole, error);
+  return {spec->kind, error ? whole.lexically_normal() : canonical};
+}
+
+bool MayBeTheSame(const Source& a, const Source& b) {
+  if (a.kind != b.kind) return false;
+  return a.path.empty() || b.path.empty() || a.path == b.path;
+}
+
 }  // namespace
 
 absl::StatusOr<double> ParseFraction(const std::string& text) {
@@ -354,9 +385,13 @@ absl::StatusOr<Calibrated> Calibrate(const NetworkPlan& plan, const ExitRecords&
 }
 
 std::string Reservation(const v1::Provenance& network, const std::string& data) {
-  if (network.data() != data || network.epochs() < 2) return "";
-  return absl::StrCat(" (not counting that the best of ", network.epochs(),
-                      " epochs was chosen by the same samples)");
+  // Where no epoch was better than the bundle it started from, that one was kept.
+  const bool start = !network.init().empty();
+  if (network.epochs() + (start ? 1 : 0) < 2) return "";
+  if (!MayBeTheSame(SourceOf(network.data()), SourceOf(data))) return "";
+  return absl::StrCat(" (not counting that the best of ", start ? "the start and " : "",
+                      network.epochs(), network.epochs() == 1 ? " epoch" : " epochs",
+                      " was chosen by the same samples)");
 }
 
 void Record(const NetworkPlan& plan, const std::string& data, const CalibrateOptions& options,

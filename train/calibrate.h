@@ -70,8 +70,10 @@ absl::StatusOr<Calibrated> Calibrate(const NetworkPlan& plan, const ExitRecords&
                                      absl::Span<const ExitRecords> hidden,
                                      const CalibrateOptions& options);
 
-/// What stands between the bound and this network, " (…)": its best epoch was chosen by the same
-/// samples. Empty where it was not.
+/// What stands between the bound and this network, " (…)": its best epoch, or the better of it and
+/// the bundle it started from, was chosen by the same samples. Empty where there was nothing to
+/// choose, or `data` is another dataset than the network's: of another kind or at another path,
+/// links followed and relative paths taken from the working directory. A copy counts as another.
 std::string Reservation(const v1::Provenance& network, const std::string& data);
 
 /// Puts the result into a bundle's manifest: thresholds, and where they come from. `data` is the

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "runtime/core/exit_criterion.h"
 #include "runtime/torch/torch_engine.h"
@@ -333,6 +334,58 @@ TEST(SaveMeasuredBundle, WritesThresholdsWhereTheyComeFromAndWhatTheyDo) {
   }
   EXPECT_EQ(left, 0);
   std::filesystem::remove_all(folder);
+}
+
+std::string ReservationAfter(const std::string& trained_on, const std::string& data, int epochs,
+                             const std::string& init = "") {
+  v1::Provenance network;
+  network.set_data(trained_on);
+  network.set_epochs(epochs);
+  network.set_init(init);
+  return Reservation(network, data);
+}
+
+TEST(Reservation, KnowsADatasetBySeveralNames) {
+  std::string folder = ::testing::TempDir() + "/ddnn_reservation.XXXXXX";
+  ASSERT_NE(mkdtemp(&folder[0]), nullptr);
+  std::filesystem::create_directory(folder + "/pictures");
+  std::filesystem::create_directory(folder + "/others");
+  std::filesystem::create_directory_symlink("pictures", folder + "/link");
+  std::ofstream(folder + "/a.npz") << "a";
+  const std::string here = std::filesystem::relative(folder).string();
+  const std::pair<std::string, std::string> same[] = {
+      {"toy", "toy"},
+      {"folder:" + folder + "/pictures", "folder:" + folder + "/others/..//./pictures/"},
+      {"folder:" + folder + "/pictures", "folder:" + folder + "/link"},
+      {"folder:" + folder + "/pictures", "folder:" + here + "/pictures"},
+      {"folder:" + folder + "/pictures?size=3x8x8", "folder:" + folder + "/pictures?views=2"},
+      {"folder:absent", "folder:./absent/"},
+      {"cifar10:" + folder + "/others", "cifar10:" + here + "/others/"},
+      {"mvmc:" + folder + "/a.npz", "mvmc:" + here + "/a.npz,b.npz?classes=3"},
+      {"mnist:" + folder + "/others", "six-cameras:mnist:" + here + "/others?params=p"},
+      {"grid:fashion-mnist", "six-cameras:fashion-mnist:" + folder + "/others"}};
+  for (const auto& [a, b] : same) {
+    EXPECT_THAT(ReservationAfter(a, b, 3), HasSubstr("the best of 3 epochs was")) << a << " " << b;
+    EXPECT_THAT(ReservationAfter(b, a, 3), HasSubstr("the best of 3 epochs was")) << b << " " << a;
+  }
+  const std::pair<std::string, std::string> different[] = {
+      {"toy", "other"},
+      {"folder:" + folder + "/pictures", "folder:" + folder + "/others"},
+      {"folder:" + folder + "/pictures", "folder:" + folder + "/absent"},
+      {"mvmc:" + folder + "/a.npz", "mvmc:" + folder + "/b.npz,a.npz"},
+      {"grid:mnist", "grid:fashion-mnist"}};
+  for (const auto& [a, b] : different) EXPECT_EQ(ReservationAfter(a, b, 3), "") << a << " " << b;
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Reservation, CountsTheBundleThatTrainingStartedFrom) {
+  EXPECT_EQ(ReservationAfter("toy", "toy", 1), "");
+  EXPECT_EQ(
+      ReservationAfter("toy", "toy", 1, "5eed"),
+      " (not counting that the best of the start and 1 epoch was chosen by the same samples)");
+  EXPECT_THAT(ReservationAfter("toy", "toy", 4, "5eed"),
+              HasSubstr("the best of the start and 4 epochs was"));
+  EXPECT_EQ(ReservationAfter("toy", "other", 4, "5eed"), "");
 }
 
 TEST(ReadHistory, TakesNoneForEmptyAndRefusesWhatIsNone) {
