@@ -125,7 +125,13 @@ TEST_F(TrainBundleTest, SameSeedAndThreadsGiveTheSameBundleBitForBit) {
 TEST_F(TrainBundleTest, TrainsOnNoMoreSamplesThanAsked) {
   options_.samples_per_epoch = 16;
   options_.batch = 5;
-  EXPECT_TRUE(Train("out").ok());
+  const auto result = Train("out");
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->trained.history.epoch_size(), options_.epochs);
+  for (const v1::EpochRecord& epoch : result->trained.history.epoch()) {
+    EXPECT_EQ(epoch.samples(), 16);
+    EXPECT_EQ(epoch.steps(), 4);
+  }
 }
 
 TEST_F(TrainBundleTest, RefusesDataThatDoesNotFitAndWritesNothing) {
