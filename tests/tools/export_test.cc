@@ -198,12 +198,12 @@ class PythonExample : public ExportTest {
                            SourcePath("proto/ddnn/v1/bundle.proto"), " 2>&1"));
     EXPECT_EQ(made.code, 0) << made.out;
   }
-  Ended Run() const {
+  Ended Run(const std::string& program) const {
     // Debian's Python is the one that has Debian's modules.
     return Shell(absl::StrCat("PYTHONPATH=", folder_, " PYTHONDONTWRITEBYTECODE=1 ",
-                              "/usr/bin/python3 ", SourcePath("tools/examples/load_bundle.py"), " ",
-                              folder_, "/bundle 2>&1"));
+                              "/usr/bin/python3 ", program, " ", folder_, "/bundle 2>&1"));
   }
+  Ended Run() const { return Run(SourcePath("tools/examples/load_bundle.py")); }
 };
 
 TEST_F(PythonExample, LoadsABundleAndReadsItsWeights) {
@@ -228,6 +228,29 @@ TEST_F(PythonExample, NoticesADamagedSection) {
   const Ended ended = Run();
   EXPECT_NE(ended.code, 0);
   EXPECT_THAT(ended.out, HasSubstr("sections/device-2.section is damaged"));
+}
+
+// What docs/python.md shows before it speaks of the example, typed in as it stands there.
+TEST_F(PythonExample, SnippetsOfTheDocsRunAsTheyStand) {
+  const std::string page = Contents(SourcePath("docs/python.md")), fence = "```python\n";
+  std::string typed;
+  size_t end = 0;
+  for (int snippet = 0; snippet < 2; ++snippet) {
+    const size_t begin = page.find(fence, end);
+    ASSERT_NE(begin, std::string::npos);
+    end = page.find("```\n", begin + fence.size());
+    ASSERT_NE(end, std::string::npos);
+    typed += page.substr(begin + fence.size(), end - begin - fence.size());
+  }
+  // The count on the page is that of six_cameras, more than there are here: the rest are padding.
+  std::ofstream(folder_ + "/typed.py") << typed << "print(*(int(bit) for bit in bits[:8]))\n";
+  const Ended ended = Run(folder_ + "/typed.py");
+  ASSERT_EQ(ended.code, 0) << ended.out;
+  const v1::SectionConv& conv = bundle_.sections.at({0, 0}).body(0).binary_conv();
+  std::string expected;
+  for (int i = 0; i < 8; ++i) expected += BitAt(conv.weights(), i) ? "1 " : "-1 ";
+  expected.back() = '\n';
+  EXPECT_EQ(ended.out, expected);
 }
 
 TEST(PythonDocs, ShowTheTenLinesOfTheExample) {
