@@ -8,8 +8,9 @@ from reproduction import tables
 HEAD = """# Reproduction
 
 What the paper claims, measured with this code. Made by `bench/reproduce`, which trains, measures and writes this page; the CSV
-files of `out/reproduction` have a line per seed. Each figure is the mean over the seeds and, where there are several, ± half
-the distance between lowest and highest. Tables that were not run anew keep the figures they have here. MNIST comes from
+files of `out/reproduction` have a line per seed. Each figure is the mean over the seeds that have it and, where those are
+several, ± half the distance between lowest and highest: without ± it is of one seed, such as a time that only one training
+had a core of its own for. Tables that were not run anew keep the figures they have here. MNIST comes from
 `tools/fetch_mnist.sh`; CIFAR-10 is the reader's own.
 """
 
