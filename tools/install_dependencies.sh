@@ -8,7 +8,7 @@ packages=(
   libgrpc++-dev libgrpc-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libssl-dev zlib1g-dev libzip-dev libspdlog-dev
   libsqlitecpp-dev libsqlite3-dev
-  libxnnpack-dev libpthreadpool-dev
+  libxnnpack-dev libpthreadpool-dev libhwy-dev libbenchmark-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libopencv-videoio-dev
   libopencv-dnn-dev libonnx-dev python3-protobuf python3-numpy
   libgtest-dev libgmock-dev

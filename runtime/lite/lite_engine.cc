@@ -21,9 +21,13 @@ using lite::Form;
 using lite::Program;
 using lite::Values;
 
-Values InputValues(const ValueType& type) {
+Values InputValues(const ValueType& type, int32_t offset) {
+  Values pixels;
   switch (type.kind) {
     case ValueKind::kPixel:
+      pixels = lite::MakeValues(type.shape, Form::kPixels, type.unit);
+      pixels.offset = offset;
+      return pixels;
     case ValueKind::kInteger:
       return lite::MakeValues(type.shape, Form::kIntegers, type.unit);
     case ValueKind::kBit:
@@ -37,7 +41,7 @@ Values InputValues(const ValueType& type) {
 class LiteEngine : public Engine {
  public:
   LiteEngine(const NetworkPlan& plan, const NodePlan& node)
-      : spec_input_(plan.spec().input()), node_(node), input_(InputValues(node.input)) {}
+      : spec_input_(plan.spec().input()), node_(node), input_(InputValues(node.input, spec_input_.offset())) {}
 
   absl::Status Prepare(const SectionLayout& layout, const v1::Section& section) {
     absl::Status status = Make(layout.body, section.body(), input_, &body_);
@@ -104,10 +108,7 @@ class LiteEngine : public Engine {
   }
 
   void LoadPixels(const std::string& pixels) {
-    const int32_t offset = spec_input_.offset();
-    for (size_t i = 0; i < pixels.size(); ++i) {
-      input_.integers[i] = static_cast<unsigned char>(pixels[i]) - offset;
-    }
+    std::copy(pixels.begin(), pixels.end(), input_.pixels.begin());
   }
 
   void LoadValues(const std::vector<float>& values) {
@@ -128,6 +129,9 @@ class LiteEngine : public Engine {
       case Form::kFloats:
         std::copy(values.begin(), values.end(), input_.floats.begin());
         return;
+      case Form::kPixels:
+      case Form::kPixelBits:
+        break;  // never the form of joined values
     }
   }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/core/float_bytes.h"
+#include "runtime/lite/bit_planes.h"
 #include "runtime/lite/bit_stream.h"
 
 namespace ddnn {
@@ -88,6 +90,9 @@ class SignOp : public Op {
       case Form::kBits:
         PackBits(&out->bits, 0, count, [&](size_t i) { return BitValue(in, i) >= 0; });
         break;
+      case Form::kPixels:
+      case Form::kPixelBits:
+        return absl::InternalError("a sign of what was not made planes");
     }
     return absl::OkStatus();
   }
@@ -108,7 +113,14 @@ class ConversionOp : public Op {
  public:
   absl::Status Run(const Values& in, Values* out) override {
     const size_t count = static_cast<size_t>(in.shape.size());
-    if (in.form == Form::kBits && out->form == Form::kIntegers) {
+    const size_t plane = size_t{1} * in.shape.height * in.shape.width;
+    if (in.form == Form::kPixels) {
+      for (size_t i = 0; i < count; ++i) out->integers[i] = in.pixels[i] - in.offset;
+    } else if (in.form == Form::kPixelBits) {
+      PixelsToPlanes(in.bits.data(), in.shape.channels, plane, out->bits.data());
+    } else if (out->form == Form::kPixelBits) {
+      PlanesToPixels(in.bits.data(), plane, in.shape.channels, plane, out->bits.data());
+    } else if (in.form == Form::kBits && out->form == Form::kIntegers) {
       for (size_t i = 0; i < count; ++i) out->integers[i] = BitValue(in, i);
     } else if (in.form == Form::kBits) {
       for (size_t i = 0; i < count; ++i) out->floats[i] = static_cast<float>(BitValue(in, i));

@@ -3,27 +3,15 @@
 #include <algorithm>
 #include <vector>
 
+#include "runtime/lite/pool_window.h"
+
 namespace ddnn {
 namespace lite {
 namespace {
 
-struct Window {
-  explicit Window(const v1::Pool& layer)
-      : kernel(layer.kernel()),
-        stride(layer.stride() == 0 ? layer.kernel() : layer.stride()),
-        padding(layer.padding()) {}
-
-  // First and one past the last position inside the picture. Never empty: padding is less than
-  // the kernel in every checked spec.
-  int Begin(int out) const { return std::max(0, out * stride - padding); }
-  int End(int out, int size) const { return std::min(size, out * stride - padding + kernel); }
-
-  int kernel, stride, padding;
-};
-
 // Joins the rows of each window first, over the whole width, then the columns.
 template <typename T, typename Join>
-void Slide(const Window& window, const Shape& in, const Shape& out, const std::vector<T>& from,
+void Slide(const PoolWindow& window, const Shape& in, const Shape& out, const std::vector<T>& from,
            std::vector<T>* row, std::vector<T>* to, Join join) {
   row->resize(in.width);
   for (int c = 0; c < out.channels; ++c) {
@@ -62,7 +50,7 @@ class MaxPoolOp : public Op {
   }
 
  private:
-  const Window window_;
+  const PoolWindow window_;
   std::vector<int32_t> integers_;
   std::vector<float> floats_;
 };
@@ -88,7 +76,7 @@ class AveragePoolOp : public Op {
   }
 
  private:
-  const Window window_;
+  const PoolWindow window_;
   std::vector<float> row_;
 };
 

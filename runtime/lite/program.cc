@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/core/float_bytes.h"
+#include "runtime/lite/binary_block.h"
 #include "runtime/lite/binary_ops.h"
 #include "runtime/lite/pointwise_ops.h"
 #include "runtime/lite/pool_ops.h"
@@ -29,12 +30,60 @@ FloatWeights WeightsOf(const Layer& layer, bool binary, size_t count) {
   return {FloatsOf(layer.weights()), FloatsOf(layer.bias())};
 }
 
+using Layers = google::protobuf::RepeatedPtrField<v1::SectionLayer>;
+
 }  // namespace
 
 // Builds a program layer by layer.
 class Compiler {
  public:
   Compiler(const Values& input, Program* program) : input_(input), program_(program) {}
+
+  // Adds the layer at `i`, with those behind it that are computed in one with it; returns how many.
+  absl::StatusOr<size_t> AddFrom(const std::vector<LayerSlot>& slots, const Layers& layers,
+                                 size_t i) {
+    if (const size_t fused = AddBinaryBlock(slots, layers, i); fused > 0) return fused;
+    ToPlanes();
+    absl::Status status = Add(slots[i], layers[static_cast<int>(i)]);
+    if (!status.ok()) return status;
+    return 1;
+  }
+
+  // Changes the last output's form unless it is already held so.
+  void ToForm(Form form) {
+    if (last().form == form) return;
+    Push(MakeConversion(), last().shape, form, last().unit);
+  }
+
+  // To a form that every layer reads.
+  void ToPlanes() {
+    if (last().form == Form::kPixels) ToForm(Form::kIntegers);
+    if (last().form == Form::kPixelBits) ToForm(Form::kBits);
+  }
+
+ private:
+  // binary_conv, threshold or binary_conv, max_pool, threshold; 0 where they are not there.
+  size_t AddBinaryBlock(const std::vector<LayerSlot>& slots, const Layers& layers, size_t i) {
+    const bool pixels = last().form == Form::kPixels;
+    const bool bits = last().form == Form::kPixelBits ||
+                      (last().form == Form::kBits && !last().masked);
+    if (!(pixels || bits) || slots[i].out.kind != ValueKind::kInteger) return 0;
+    const auto layer = [&](size_t at) -> const v1::SectionLayer& {
+      return layers[static_cast<int>(at)];
+    };
+    if (!layer(i).has_binary_conv()) return 0;
+    size_t end = i + 1;
+    const bool pooled = end < slots.size() && layer(end).has_max_pool();
+    if (pooled) ++end;
+    if (end >= slots.size() || !layer(end).has_threshold()) return 0;
+    if (bits) ToForm(Form::kPixelBits);
+    const BinaryBlock block = {&layer(i).binary_conv(),
+                               pooled ? &layer(i + 1).max_pool() : nullptr,
+                               &layer(end).threshold(), slots[i].out.shape, slots[end].out.shape};
+    auto op = pixels ? MakePixelBlock(block, last()) : MakeBitBlock(block, last().shape);
+    Push(std::move(op), block.out, Form::kPixelBits);
+    return end + 1 - i;
+  }
 
   absl::Status Add(const LayerSlot& slot, const v1::SectionLayer& layer) {
     switch (layer.kind_case()) {
@@ -76,13 +125,6 @@ class Compiler {
     return absl::InvalidArgumentError(absl::StrCat(slot.name, ": the layer says nothing"));
   }
 
-  // Changes the last output's form unless it is already held so.
-  void ToForm(Form form) {
-    if (last().form == form) return;
-    Push(MakeConversion(), last().shape, form);
-  }
-
- private:
   const Values& last() const { return program_->output(input_); }
 
   void Push(std::unique_ptr<Op> op, const Shape& shape, Form form, float unit = 1,
@@ -136,10 +178,12 @@ absl::StatusOr<Program> Program::Create(
     const google::protobuf::RepeatedPtrField<v1::SectionLayer>& layers, const Values& input) {
   Program program;
   Compiler compiler(input, &program);
-  for (size_t i = 0; i < slots.size(); ++i) {
-    absl::Status status = compiler.Add(slots[i], layers[static_cast<int>(i)]);
-    if (!status.ok()) return status;
+  for (size_t i = 0; i < slots.size();) {
+    const absl::StatusOr<size_t> added = compiler.AddFrom(slots, layers, i);
+    if (!added.ok()) return added.status();
+    i += *added;
   }
+  compiler.ToPlanes();
   return program;
 }
 

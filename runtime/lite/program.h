@@ -13,7 +13,8 @@
 namespace ddnn {
 namespace lite {
 
-/// A list of layers, ready to run: one op per layer and one per change of form between them.
+/// A list of layers, ready to run: one op per layer, or per binary convolution with what follows up
+/// to its threshold, and one per change of form between them.
 class Program {
  public:
   /// \param slots   what the layers are by the plan, from LayOutSection.
@@ -23,7 +24,8 @@ class Program {
       const std::vector<LayerSlot>& slots,
       const google::protobuf::RepeatedPtrField<v1::SectionLayer>& layers, const Values& input);
 
-  /// The last layer's output, or `in` if there are no layers; valid until the next call.
+  /// The last layer's output, in planes, or `in` if there are no layers and `in` is; valid until the
+  /// next call.
   absl::StatusOr<const Values*> Run(const Values& in);
 
   /// An output as Run gives it, for what comes next.

@@ -11,19 +11,23 @@ namespace lite {
 
 /// How the values between two layers are held.
 enum class Form {
-  kIntegers,  ///< x = n * unit
-  kBits,      ///< x = +1 or -1; 0 where the mask says so
+  kPixels,     ///< bytes: x = (byte - offset) * unit
+  kIntegers,   ///< x = n * unit
+  kBits,       ///< x = +1 or -1; 0 where the mask says so
+  kPixelBits,  ///< the same in the order [H, W, C], each pixel's bits in words of its own; no mask
   kFloats,
 };
 
-/// The values between two layers, one sample, in the order [C, H, W] whatever the form. Buffers are
-/// sized once, on creation of the engine, and reused for every sample.
+/// The values between two layers, one sample, in the order [C, H, W] unless the form says otherwise.
+/// Buffers are sized once, on creation of the engine, and reused for every sample.
 struct Values {
   Shape shape;
   Form form = Form::kFloats;
-  float unit = 1;       ///< integers only
+  float unit = 1;       ///< pixels and integers only
+  int32_t offset = 0;   ///< pixels only
   bool masked = false;  ///< bits only: `mask` is used; else all are valid
 
+  std::vector<uint8_t> pixels;
   std::vector<int32_t> integers;
   std::vector<uint64_t> bits;  ///< bit i in word i / 64 at position i % 64; spare bits 0
   std::vector<uint64_t> mask;  ///< 1 where the value is not 0; spare bits 0
@@ -41,11 +45,15 @@ inline Values MakeValues(const Shape& shape, Form form, float unit = 1, bool mas
   v.unit = unit;
   v.masked = masked;
   const size_t n = static_cast<size_t>(shape.size());
+  if (form == Form::kPixels) v.pixels.resize(n);
   if (form == Form::kIntegers) v.integers.resize(n);
   if (form == Form::kFloats) v.floats.resize(n);
   if (form == Form::kBits) {
     v.bits.resize(WordsFor(n));
     if (masked) v.mask.resize(WordsFor(n));
+  }
+  if (form == Form::kPixelBits) {
+    v.bits.resize(size_t{1} * shape.height * shape.width * WordsFor(shape.channels));
   }
   return v;
 }

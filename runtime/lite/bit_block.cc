@@ -1,0 +1,172 @@
+// A binary block over bits. Windows are never copied out: a window's words lie at fixed places from
+// its first one. Where a whole row of a window fits a word (kernel * channels <= 64), the words of
+// neighbouring pixels are joined once, and a window has `kernel` words instead of kernel * kernel.
+#include <algorithm>
+#include <vector>
+
+#include "runtime/core/feature_codec.h"
+#include "runtime/lite/bit_kernels.h"
+#include "runtime/lite/bit_stream.h"
+#include "runtime/lite/block_end.h"
+
+namespace ddnn {
+namespace lite {
+namespace {
+
+// Which of a window's rows or columns lie inside the picture.
+struct Inside {
+  int begin, end;
+  bool operator==(const Inside& o) const { return begin == o.begin && end == o.end; }
+};
+
+class BitBlock : public Op {
+ public:
+  BitBlock(const BinaryBlock& block, const Shape& in)
+      : in_(in),
+        sums_(block.sums),
+        kernel_(block.conv->kernel()),
+        stride_(std::max(1, block.conv->stride())),
+        padding_(block.conv->padding()),
+        joined_(kernel_ * in.channels <= 64),
+        pixel_words_(WordsFor(in.channels)),
+        row_words_((in.width + 2 * padding_) * pixel_words_),
+        filters_((sums_.channels + kFilterStep - 1) / kFilterStep * kFilterStep),
+        end_(block),
+        picture_((in.height + 2 * padding_) * row_words_),
+        joined_rows_(joined_ ? picture_.size() : 0),
+        reached_(size_t{1} * sums_.height * sums_.width * end_.words()) {
+    AddWeights(*block.conv);
+    rows_ = Clip(sums_.height, in.height, &row_class_);
+    columns_ = Clip(sums_.width, in.width, &column_class_);
+    for (const Inside& rows : rows_) {
+      for (const Inside& columns : columns_) AddLimits(rows, columns);
+    }
+  }
+
+  absl::Status Run(const Values& in, Values* out) override {
+    LayOut(in.bits.data());
+    const uint64_t* picture = joined_ ? joined_rows_.data() : picture_.data();
+    BitFilters filters = {places_.size(), places_.data(), filters_, weights_.data(), nullptr};
+    for (int y = 0; y < sums_.height; ++y) {
+      const uint64_t* row = picture + y * stride_ * row_words_;
+      for (int x = 0; x < sums_.width;) {
+        int end = x + 1;
+        while (end < sums_.width && column_class_[end] == column_class_[x]) ++end;
+        filters.limits = &limits_[(row_class_[y] * columns_.size() + column_class_[x]) * filters_];
+        CompareDifferences(filters, row + x * stride_ * pixel_words_, stride_ * pixel_words_,
+                           end - x, &reached_[(y * sums_.width + x) * end_.words()]);
+        x = end;
+      }
+    }
+    end_.Run(reached_.data(), sums_.width, out->bits.data());
+    return absl::OkStatus();
+  }
+
+ private:
+  // Word and bit of a window for each weight.
+  void AddWeights(const v1::SectionConv& conv) {
+    const size_t words = joined_ ? kernel_ : kernel_ * kernel_ * pixel_words_;
+    weights_.resize(words * filters_);
+    size_t bit = 0;
+    for (int f = 0; f < conv.filters(); ++f) {
+      for (int c = 0; c < in_.channels; ++c) {
+        for (int k = 0; k < kernel_ * kernel_; ++k, ++bit) {
+          if (!BitAt(conv.weights(), bit)) continue;
+          const size_t word = joined_ ? k / kernel_ : k * pixel_words_ + c / 64;
+          const size_t place = joined_ ? k % kernel_ * in_.channels + c : c % 64;
+          weights_[word * filters_ + f] |= uint64_t{1} << place;
+        }
+      }
+    }
+    for (size_t word = 0; word < words; ++word) {
+      const size_t row = joined_ ? word : word / (kernel_ * pixel_words_);
+      const size_t in_row = joined_ ? 0 : word % (kernel_ * pixel_words_);
+      places_.push_back(static_cast<uint32_t>(row * row_words_ + in_row));
+    }
+  }
+
+  // Windows of one class miss the same part of the picture.
+  std::vector<Inside> Clip(int outputs, int size, std::vector<size_t>* class_of) const {
+    std::vector<Inside> classes;
+    for (int out = 0; out < outputs; ++out) {
+      const int start = out * stride_ - padding_;
+      const int begin = std::clamp(-start, 0, kernel_);
+      const Inside inside = {begin, std::clamp(size - start, begin, kernel_)};
+      const auto found = std::find(classes.begin(), classes.end(), inside);
+      class_of->push_back(found - classes.begin());
+      if (found == classes.end()) classes.push_back(inside);
+    }
+    return classes;
+  }
+
+  // sum = valid - 2 * differing >= at. What lies outside has bits 0, so that it differs wherever the
+  // weight is 1: that many more may differ.
+  void AddLimits(const Inside& rows, const Inside& columns) {
+    const int64_t valid =
+        int64_t{1} * (rows.end - rows.begin) * (columns.end - columns.begin) * in_.channels;
+    for (size_t f = 0; f < filters_; ++f) {
+      if (f >= end_.at().size()) {
+        limits_.push_back(0);
+        continue;
+      }
+      const int64_t twice = valid - end_.at()[f];
+      const int64_t most = twice >= 0 ? twice / 2 : -((1 - twice) / 2);
+      limits_.push_back(most + 1 + OnesOutside(f, rows, columns));
+    }
+  }
+
+  int64_t OnesOutside(size_t f, const Inside& rows, const Inside& columns) const {
+    int64_t ones = 0;
+    for (int k = 0; k < kernel_ * kernel_; ++k) {
+      const int y = k / kernel_, x = k % kernel_;
+      if (y >= rows.begin && y < rows.end && x >= columns.begin && x < columns.end) continue;
+      for (int c = 0; c < in_.channels; ++c) {
+        const size_t word = joined_ ? y : k * pixel_words_ + c / 64;
+        const size_t place = joined_ ? x * in_.channels + c : c % 64;
+        ones += weights_[word * filters_ + f] >> place & 1;
+      }
+    }
+    return ones;
+  }
+
+  // What lies outside the picture stays 0 from the beginning.
+  void LayOut(const uint64_t* bits) {
+    const size_t width = in_.width * pixel_words_;
+    for (int y = 0; y < in_.height; ++y) {
+      uint64_t* row = &picture_[(y + padding_) * row_words_];
+      std::copy_n(bits + y * width, width, row + padding_ * pixel_words_);
+      if (joined_) JoinRow(row, &joined_rows_[(y + padding_) * row_words_]);
+    }
+  }
+
+  // A pixel's word behind those of the pixels before it, for each window's first pixel.
+  void JoinRow(const uint64_t* row, uint64_t* joined) const {
+    const int windows = static_cast<int>(row_words_) - kernel_ + 1;
+    for (int x = 0; x < windows; ++x) joined[x] = row[x];
+    for (int k = 1; k < kernel_; ++k) {
+      const int shift = k * in_.channels;
+      for (int x = 0; x < windows; ++x) joined[x] |= row[x + k] << shift;
+    }
+  }
+
+  const Shape in_, sums_;
+  const int kernel_, stride_, padding_;
+  const bool joined_;
+  const size_t pixel_words_, row_words_, filters_;
+  BlockEnd end_;
+  std::vector<uint32_t> places_;
+  std::vector<uint64_t> weights_;  // [words, filters]
+  std::vector<Inside> rows_, columns_;
+  std::vector<size_t> row_class_, column_class_;
+  std::vector<int64_t> limits_;  // [rows_, columns_, filters]
+  std::vector<uint64_t> picture_, joined_rows_, reached_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeBitBlock(const BinaryBlock& block, const Shape& in) {
+  return std::make_unique<BitBlock>(block, in);
+}
+
+}  // namespace lite
+}  // namespace ddnn

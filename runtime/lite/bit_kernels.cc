@@ -1,0 +1,270 @@
+// Compiled once for each set of instructions: foreach_target.h includes this file anew.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/lite/bit_kernels.cc"
+// VPOPCNTDQ is in this one.
+#define HWY_WANT_AVX3_DL 1
+#define HWY_WANT_SSE4 1
+#include <hwy/foreach_target.h>
+// The order matters: what follows is compiled for each target.
+#include <hwy/highway.h>
+
+#include "runtime/lite/bit_kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ddnn {
+namespace lite {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// At most kFilterStep lanes, so that filters are never left over.
+using Words = hn::CappedTag<uint64_t, kFilterStep>;
+using Bytes = hn::Repartition<uint8_t, Words>;
+using Word = hn::Vec<Words>;
+
+// Where only bytes can be counted, sums stay in bytes for as long as they fit: 31 times 8 bits.
+#if HWY_TARGET == HWY_AVX3_DL
+constexpr bool kCountsWords = true;
+#else
+constexpr bool kCountsWords = false;
+#endif
+constexpr size_t kByteRounds = 31;
+
+HWY_INLINE Word Count(Word w) {
+  if constexpr (kCountsWords) {
+    return hn::PopulationCount(w);
+  } else {
+    return hn::BitCast(Words(), hn::PopulationCount(hn::BitCast(Bytes(), w)));
+  }
+}
+
+HWY_INLINE Word AddCounts(Word sum, Word count) {
+  if constexpr (kCountsWords) {
+    return hn::Add(sum, count);
+  } else {
+    const Bytes bytes;
+    return hn::BitCast(Words(), hn::Add(hn::BitCast(bytes, sum), hn::BitCast(bytes, count)));
+  }
+}
+
+HWY_INLINE Word TotalCounts(Word sum) {
+  if constexpr (kCountsWords) {
+    return sum;
+  } else {
+    return hn::SumsOf8(hn::BitCast(Bytes(), sum));
+  }
+}
+
+// A tile of kPixels windows times kVectors vectors of filters; its counters stay in registers.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+constexpr size_t kTilePixels = 4, kTileVectors = 4;
+#else
+constexpr size_t kTilePixels = 2, kTileVectors = 4;
+#endif
+
+template <size_t kPixels, size_t kVectors>
+HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first, size_t step,
+                     uint64_t* out, size_t out_step) {
+  const Words d;
+  const size_t lanes = hn::Lanes(d);
+  Word sums[kPixels][kVectors];
+  Word totals[kPixels][kVectors];
+  for (size_t p = 0; p < kPixels; ++p) {
+    for (size_t v = 0; v < kVectors; ++v) totals[p][v] = hn::Zero(d);
+  }
+  const uint64_t* weights = set.weights + filter;
+  for (size_t begin = 0; begin < set.words;) {
+    const size_t end = kCountsWords ? set.words : HWY_MIN(set.words, begin + kByteRounds);
+    for (size_t p = 0; p < kPixels; ++p) {
+      for (size_t v = 0; v < kVectors; ++v) sums[p][v] = hn::Zero(d);
+    }
+    for (size_t i = begin; i < end; ++i, weights += set.filters) {
+      const uint64_t* x = first + set.places[i];
+      Word w[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + v * lanes);
+      for (size_t p = 0; p < kPixels; ++p) {
+        const Word pixel = hn::Set(d, x[p * step]);
+        for (size_t v = 0; v < kVectors; ++v) {
+          sums[p][v] = AddCounts(sums[p][v], Count(hn::Xor(pixel, w[v])));
+        }
+      }
+    }
+    for (size_t p = 0; p < kPixels; ++p) {
+      for (size_t v = 0; v < kVectors; ++v) {
+        totals[p][v] = hn::Add(totals[p][v], TotalCounts(sums[p][v]));
+      }
+    }
+    begin = end;
+  }
+  const hn::RebindToSigned<Words> signed_words;
+  for (size_t v = 0; v < kVectors; ++v) {
+    const size_t at = filter + v * lanes;
+    const auto limit = hn::LoadU(signed_words, set.limits + at);
+    for (size_t p = 0; p < kPixels; ++p) {
+      const auto fewer = hn::Lt(hn::BitCast(signed_words, totals[p][v]), limit);
+      uint8_t bits[8];
+      hn::StoreMaskBits(signed_words, fewer, bits);
+      out[p * out_step + at / 64] |= uint64_t{bits[0]} << (at % 64);
+    }
+  }
+}
+
+template <size_t kPixels>
+HWY_INLINE void AllFilters(const BitFilters& set, const uint64_t* first, size_t step,
+                           uint64_t* out) {
+  const size_t lanes = hn::Lanes(Words());
+  const size_t out_step = (set.filters + 63) / 64;
+  for (size_t i = 0; i < kPixels * out_step; ++i) out[i] = 0;
+  size_t f = 0;
+  for (; f + kTileVectors * lanes <= set.filters; f += kTileVectors * lanes) {
+    Tile<kPixels, kTileVectors>(set, f, first, step, out, out_step);
+  }
+  for (; f < set.filters; f += lanes) Tile<kPixels, 1>(set, f, first, step, out, out_step);
+}
+
+void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, size_t step,
+                            size_t pixels, uint64_t* out) {
+  const size_t out_step = (set.filters + 63) / 64;
+  size_t p = 0;
+  for (; p + kTilePixels <= pixels; p += kTilePixels) {
+    AllFilters<kTilePixels>(set, first + p * step, step, out + p * out_step);
+  }
+  for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, out + p * out_step);
+}
+
+// The sum over words of how many bits are 1 in what `word` gives for each.
+template <typename VectorAt, typename WordAt>
+HWY_INLINE uint64_t SumOfCounts(size_t words, VectorAt vector_at, WordAt word_at) {
+  const Words d;
+  const size_t lanes = hn::Lanes(d);
+  constexpr size_t kChains = 4;
+  Word totals[kChains];
+  for (Word& total : totals) total = hn::Zero(d);
+  size_t i = 0;
+  while (i + kChains * lanes <= words) {
+    Word sums[kChains];
+    for (Word& sum : sums) sum = hn::Zero(d);
+    const size_t rounds = kCountsWords ? words : kByteRounds;
+    for (size_t r = 0; r < rounds && i + kChains * lanes <= words; ++r, i += kChains * lanes) {
+      for (size_t c = 0; c < kChains; ++c) {
+        sums[c] = AddCounts(sums[c], Count(vector_at(d, i + c * lanes)));
+      }
+    }
+    for (size_t c = 0; c < kChains; ++c) totals[c] = hn::Add(totals[c], TotalCounts(sums[c]));
+  }
+  for (size_t c = 1; c < kChains; ++c) totals[0] = hn::Add(totals[0], totals[c]);
+  uint64_t sum = hn::GetLane(hn::SumOfLanes(d, totals[0]));
+  for (; i < words; ++i) sum += hwy::PopCount(word_at(i));
+  return sum;
+}
+
+uint64_t CountDifferencesImpl(const uint64_t* a, const uint64_t* b, size_t words) {
+  return SumOfCounts(
+      words,
+      [=](auto d, size_t i) HWY_ATTR { return hn::Xor(hn::LoadU(d, a + i), hn::LoadU(d, b + i)); },
+      [=](size_t i) { return a[i] ^ b[i]; });
+}
+
+uint64_t CountOnesImpl(const uint64_t* a, size_t words) {
+  return SumOfCounts(
+      words, [=](auto d, size_t i) HWY_ATTR { return hn::LoadU(d, a + i); },
+      [=](size_t i) { return a[i]; });
+}
+
+// 64 sums at a time: one word of bits.
+template <typename T>
+HWY_INLINE void CompareSumsOf(const TapFilter<T>& filter, const T* in, size_t count,
+                              uint64_t* out) {
+  const hn::CappedTag<T, 64> d;
+  const size_t lanes = hn::Lanes(d);
+  constexpr size_t kChains = 64 / HWY_MIN(64, HWY_LANES(T)) < 4 ? 64 / HWY_LANES(T) : 4;
+  const auto above = hn::Set(d, filter.above);
+  for (size_t begin = 0; begin < count; begin += 64) {
+    uint64_t word = 0;
+    for (size_t part = 0; part < 64; part += kChains * lanes) {
+      const T* x = in + begin + part;
+      hn::Vec<decltype(d)> sums[kChains];
+      for (auto& sum : sums) sum = hn::Zero(d);
+      for (size_t i = 0; i < filter.plus_count; ++i) {
+        const T* from = x + filter.plus[i];
+        for (size_t c = 0; c < kChains; ++c) {
+          sums[c] = hn::Add(sums[c], hn::LoadU(d, from + c * lanes));
+        }
+      }
+      for (size_t i = 0; i < filter.minus_count; ++i) {
+        const T* from = x + filter.minus[i];
+        for (size_t c = 0; c < kChains; ++c) {
+          sums[c] = hn::Sub(sums[c], hn::LoadU(d, from + c * lanes));
+        }
+      }
+      for (size_t c = 0; c < kChains; ++c) {
+        uint8_t bytes[8] = {0};
+        hn::StoreMaskBits(d, hn::Gt(sums[c], above), bytes);
+        uint64_t bits = 0;
+        for (size_t b = 0; b < (lanes + 7) / 8; ++b) bits |= uint64_t{bytes[b]} << (8 * b);
+        word |= bits << (part + c * lanes);
+      }
+    }
+    out[begin / 64] = word;
+  }
+}
+
+void CompareSums16(const TapFilter<int16_t>& filter, const int16_t* in, size_t count,
+                   uint64_t* out) {
+  CompareSumsOf(filter, in, count, out);
+}
+
+void CompareSums32(const TapFilter<int32_t>& filter, const int32_t* in, size_t count,
+                   uint64_t* out) {
+  CompareSumsOf(filter, in, count, out);
+}
+
+const char* TargetImpl() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lite
+}  // namespace ddnn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ddnn {
+namespace lite {
+namespace {
+HWY_EXPORT(CompareDifferencesImpl);
+HWY_EXPORT(CountDifferencesImpl);
+HWY_EXPORT(CountOnesImpl);
+HWY_EXPORT(CompareSums16);
+HWY_EXPORT(CompareSums32);
+HWY_EXPORT(TargetImpl);
+}  // namespace
+
+void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
+                        size_t pixels, uint64_t* out) {
+  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)(filters, first, step, pixels, out);
+}
+
+uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words) {
+  return HWY_DYNAMIC_DISPATCH(CountDifferencesImpl)(a, b, words);
+}
+
+uint64_t CountOnes(const uint64_t* a, size_t words) {
+  return HWY_DYNAMIC_DISPATCH(CountOnesImpl)(a, words);
+}
+
+void CompareSums(const TapFilter<int16_t>& filter, const int16_t* in, size_t count,
+                 uint64_t* out) {
+  HWY_DYNAMIC_DISPATCH(CompareSums16)(filter, in, count, out);
+}
+
+void CompareSums(const TapFilter<int32_t>& filter, const int32_t* in, size_t count,
+                 uint64_t* out) {
+  HWY_DYNAMIC_DISPATCH(CompareSums32)(filter, in, count, out);
+}
+
+const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
+
+}  // namespace lite
+}  // namespace ddnn
+#endif  // HWY_ONCE

@@ -1,0 +1,63 @@
+#ifndef DDNN_RUNTIME_LITE_BIT_KERNELS_H_
+#define DDNN_RUNTIME_LITE_BIT_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ddnn {
+namespace lite {
+
+/// The inner loops of binary layers, in the best instructions that the processor has (SSE4, AVX2,
+/// AVX-512 with VPOPCNTDQ, NEON; Highway chooses on the first call). All give the same integers.
+/// Safe to call from several threads.
+
+/// Weights and limits of binary filters are held for a multiple of this many.
+constexpr size_t kFilterStep = 8;
+
+/// Filters of a binary convolution over bits.
+struct BitFilters {
+  size_t words;               ///< of a window
+  const uint32_t* places;     ///< [words]: where the window's words are, from its first on
+  size_t filters;             ///< a multiple of kFilterStep
+  const uint64_t* weights;    ///< [words, filters]
+  const int64_t* limits;      ///< [filters]; 0 for a bit that stays 0
+};
+
+/// Bit f of pixel p is 1 where the window's words and filter f differ in fewer than limits[f] bits.
+///
+/// \param first  the first window's first word; the next window begins `step` words further
+/// \param out    [pixels, (filters + 63) / 64]; all of it is written
+/// Source: Rastegari et al., ECCV 2016 (arXiv 1603.05279): XNOR and popcount; the limit takes the
+/// place of batch norm and sign.
+void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
+                        size_t pixels, uint64_t* out);
+
+/// In how many bits `a` and `b` differ.
+uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words);
+
+/// How many bits are 1. What the machine can do at most: the other loops are measured against it.
+uint64_t CountOnes(const uint64_t* a, size_t words);
+
+/// One binary filter over values of 16 or 32 bits: bit i is 1 where the sum of in[i + plus[..]]
+/// less that of in[i + minus[..]] is more than `above`.
+///
+/// \param in   readable up to 63 values beyond the last place used
+/// \param out  (count + 63) / 64 words; all of it is written, spare bits are arbitrary
+template <typename T>
+struct TapFilter {
+  const uint32_t* plus;
+  size_t plus_count;
+  const uint32_t* minus;
+  size_t minus_count;
+  T above;
+};
+void CompareSums(const TapFilter<int16_t>& filter, const int16_t* in, size_t count, uint64_t* out);
+void CompareSums(const TapFilter<int32_t>& filter, const int32_t* in, size_t count, uint64_t* out);
+
+/// The name of the instructions that are used here: "AVX3_DL", "NEON".
+const char* KernelTarget();
+
+}  // namespace lite
+}  // namespace ddnn
+
+#endif  // DDNN_RUNTIME_LITE_BIT_KERNELS_H_
