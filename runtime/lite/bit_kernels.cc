@@ -263,7 +263,22 @@ void CompareSums(const TapFilter<int32_t>& filter, const int32_t* in, size_t cou
   HWY_DYNAMIC_DISPATCH(CompareSums32)(filter, in, count, out);
 }
 
-const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
+std::string KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
+
+std::vector<std::string> KernelTargets() {
+  std::vector<std::string> names;
+  // The best has the lowest bit.
+  for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1) {
+    names.push_back(hwy::TargetName(left & -left));
+  }
+  return names;
+}
+
+void UseKernelTarget(const std::string& name) {
+  for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1) {
+    if (name == hwy::TargetName(left & -left)) hwy::GetChosenTarget().Update(left & -left);
+  }
+}
 
 }  // namespace lite
 }  // namespace ddnn

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace ddnn {
 namespace lite {
@@ -16,11 +18,11 @@ constexpr size_t kFilterStep = 8;
 
 /// Filters of a binary convolution over bits.
 struct BitFilters {
-  size_t words;               ///< of a window
-  const uint32_t* places;     ///< [words]: where the window's words are, from its first on
-  size_t filters;             ///< a multiple of kFilterStep
-  const uint64_t* weights;    ///< [words, filters]
-  const int64_t* limits;      ///< [filters]; 0 for a bit that stays 0
+  size_t words;             ///< of a window
+  const uint32_t* places;   ///< [words]: where the window's words are, from its first on
+  size_t filters;           ///< a multiple of kFilterStep
+  const uint64_t* weights;  ///< [words, filters]
+  const int64_t* limits;    ///< [filters]; 0 for a bit that stays 0
 };
 
 /// Bit f of pixel p is 1 where the window's words and filter f differ in fewer than limits[f] bits.
@@ -54,8 +56,13 @@ struct TapFilter {
 void CompareSums(const TapFilter<int16_t>& filter, const int16_t* in, size_t count, uint64_t* out);
 void CompareSums(const TapFilter<int32_t>& filter, const int32_t* in, size_t count, uint64_t* out);
 
-/// The name of the instructions that are used here: "AVX3_DL", "NEON".
-const char* KernelTarget();
+/// The instructions that are used: "AVX3_DL" (AVX-512 with VPOPCNTDQ), "NEON".
+std::string KernelTarget();
+
+/// For tests and benchmarks: what this processor could use, the best first; and using it from now
+/// on, in the whole process.
+std::vector<std::string> KernelTargets();
+void UseKernelTarget(const std::string& name);
 
 }  // namespace lite
 }  // namespace ddnn
