@@ -16,5 +16,6 @@ find_package(XNNPACK REQUIRED)
 find_package(OpenCVModules REQUIRED)
 find_package(OnnxProto REQUIRED)
 find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
 # Torch's own config also searches CUDA and prints a lot; only its targets are used.
 find_package(Torch REQUIRED)
