@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "models/network_plan.h"
+#include "runtime/lite/aligned.h"
 #include "runtime/lite/binary_block.h"
 #include "runtime/lite/bit_kernels.h"
 #include "runtime/lite/lite_engine.h"
@@ -84,7 +85,7 @@ void BinaryConv(benchmark::State& state) {
 // What popcount can do at most: over 8 KiB, which stay in the first cache.
 void CountedBits(benchmark::State& state) {
   std::mt19937_64 rng(kSeed);
-  std::vector<uint64_t> words(1024);
+  lite::AlignedVector<uint64_t> words(1024);
   for (uint64_t& word : words) word = rng();
   for (auto _ : state) {
     benchmark::DoNotOptimize(words.data());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/core/feature_codec.h"
+#include "runtime/lite/aligned.h"
 #include "runtime/lite/bit_kernels.h"
 #include "runtime/lite/bit_stream.h"
 #include "runtime/lite/block_end.h"
@@ -63,25 +64,51 @@ class BitBlock : public Op {
   }
 
  private:
-  // Word and bit of a window for each weight.
+  // Where a weight lies in a window.
+  struct Place {
+    size_t word, bit;
+  };
+  Place PlaceOf(int k, int channel) const {
+    if (joined_) return {size_t{1} * (k / kernel_), size_t{1} * (k % kernel_ * in_.channels + channel)};
+    return {k * pixel_words_ + channel / 64, size_t{1} * (channel % 64)};
+  }
+
   void AddWeights(const v1::SectionConv& conv) {
     const size_t words = joined_ ? kernel_ : kernel_ * kernel_ * pixel_words_;
-    weights_.resize(words * filters_);
+    std::vector<uint64_t> of_filter(words), used(words);
+    std::vector<std::vector<uint64_t>> filters;
     size_t bit = 0;
     for (int f = 0; f < conv.filters(); ++f) {
+      std::fill(of_filter.begin(), of_filter.end(), 0);
       for (int c = 0; c < in_.channels; ++c) {
         for (int k = 0; k < kernel_ * kernel_; ++k, ++bit) {
-          if (!BitAt(conv.weights(), bit)) continue;
-          const size_t word = joined_ ? k / kernel_ : k * pixel_words_ + c / 64;
-          const size_t place = joined_ ? k % kernel_ * in_.channels + c : c % 64;
-          weights_[word * filters_ + f] |= uint64_t{1} << place;
+          const Place place = PlaceOf(k, c);
+          of_filter[place.word] |= uint64_t{BitAt(conv.weights(), bit)} << place.bit;
+          used[place.word] |= uint64_t{1} << place.bit;
         }
       }
+      filters.push_back(of_filter);
     }
-    for (size_t word = 0; word < words; ++word) {
-      const size_t row = joined_ ? word : word / (kernel_ * pixel_words_);
-      const size_t in_row = joined_ ? 0 : word % (kernel_ * pixel_words_);
-      places_.push_back(static_cast<uint32_t>(row * row_words_ + in_row));
+    const size_t words_in_row = joined_ ? 1 : kernel_ * pixel_words_;
+    for (size_t half = 0; half < 2 * words; ++half) {
+      const size_t word = half / 2, shift = half % 2 * 32;
+      if (used[word] >> shift == 0) continue;
+      const size_t from_first = word / words_in_row * row_words_ + word % words_in_row;
+      places_.push_back(static_cast<uint32_t>(2 * from_first + half % 2));
+      for (size_t f = 0; f < filters_; ++f) {
+        weights_.push_back(f < filters.size() ? static_cast<uint32_t>(filters[f][word] >> shift) : 0);
+      }
+    }
+    CountOnes(conv);
+  }
+
+  // Of a filter's weights at each place of the kernel.
+  void CountOnes(const v1::SectionConv& conv) {
+    const int places = kernel_ * kernel_;
+    ones_.resize(conv.filters() * places);
+    for (size_t bit = 0; bit < ones_.size() * in_.channels; ++bit) {
+      const size_t filter = bit / (in_.channels * places);
+      ones_[filter * places + bit % places] += BitAt(conv.weights(), bit);
     }
   }
 
@@ -111,7 +138,9 @@ class BitBlock : public Op {
       }
       const int64_t twice = valid - end_.at()[f];
       const int64_t most = twice >= 0 ? twice / 2 : -((1 - twice) / 2);
-      limits_.push_back(most + 1 + OnesOutside(f, rows, columns));
+      // No more can differ than there are bits, and no fewer than those outside.
+      const int64_t limit = std::clamp<int64_t>(most + 1, 0, valid + 1);
+      limits_.push_back(static_cast<int32_t>(limit + OnesOutside(f, rows, columns)));
     }
   }
 
@@ -120,11 +149,7 @@ class BitBlock : public Op {
     for (int k = 0; k < kernel_ * kernel_; ++k) {
       const int y = k / kernel_, x = k % kernel_;
       if (y >= rows.begin && y < rows.end && x >= columns.begin && x < columns.end) continue;
-      for (int c = 0; c < in_.channels; ++c) {
-        const size_t word = joined_ ? y : k * pixel_words_ + c / 64;
-        const size_t place = joined_ ? x * in_.channels + c : c % 64;
-        ones += weights_[word * filters_ + f] >> place & 1;
-      }
+      ones += ones_[f * kernel_ * kernel_ + k];
     }
     return ones;
   }
@@ -154,12 +179,13 @@ class BitBlock : public Op {
   const bool joined_;
   const size_t pixel_words_, row_words_, filters_;
   BlockEnd end_;
-  std::vector<uint32_t> places_;
-  std::vector<uint64_t> weights_;  // [words, filters]
+  std::vector<uint32_t> places_;     // of the window's halves
+  AlignedVector<uint32_t> weights_;  // [places_, filters]
+  std::vector<int32_t> ones_;        // [filters, kernel, kernel]
   std::vector<Inside> rows_, columns_;
   std::vector<size_t> row_class_, column_class_;
-  std::vector<int64_t> limits_;  // [rows_, columns_, filters]
-  std::vector<uint64_t> picture_, joined_rows_, reached_;
+  AlignedVector<int32_t> limits_;  // [rows_, columns_, filters]
+  AlignedVector<uint64_t> picture_, joined_rows_, reached_;
 };
 
 }  // namespace

@@ -18,42 +18,58 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// At most kFilterStep lanes, so that filters are never left over.
-using Words = hn::CappedTag<uint64_t, kFilterStep>;
-using Bytes = hn::Repartition<uint8_t, Words>;
-using Word = hn::Vec<Words>;
-
 // Where only bytes can be counted, sums stay in bytes for as long as they fit: 31 times 8 bits.
 #if HWY_TARGET == HWY_AVX3_DL
-constexpr bool kCountsWords = true;
+constexpr bool kCountsLanes = true;
 #else
-constexpr bool kCountsWords = false;
+constexpr bool kCountsLanes = false;
 #endif
 constexpr size_t kByteRounds = 31;
 
-HWY_INLINE Word Count(Word w) {
-  if constexpr (kCountsWords) {
-    return hn::PopulationCount(w);
-  } else {
-    return hn::BitCast(Words(), hn::PopulationCount(hn::BitCast(Bytes(), w)));
-  }
-}
+// Popcounts in lanes of 32 or 64 bits, or in their bytes.
+template <class D, class V = hn::Vec<D>>
+struct Counter {
+  using Bytes = hn::Repartition<uint8_t, D>;
 
-HWY_INLINE Word AddCounts(Word sum, Word count) {
-  if constexpr (kCountsWords) {
-    return hn::Add(sum, count);
-  } else {
-    const Bytes bytes;
-    return hn::BitCast(Words(), hn::Add(hn::BitCast(bytes, sum), hn::BitCast(bytes, count)));
+  static HWY_INLINE V Count(V v) {
+    if constexpr (kCountsLanes) {
+      return hn::PopulationCount(v);
+    } else {
+      return hn::BitCast(D(), hn::PopulationCount(hn::BitCast(Bytes(), v)));
+    }
   }
-}
 
-HWY_INLINE Word TotalCounts(Word sum) {
-  if constexpr (kCountsWords) {
-    return sum;
-  } else {
-    return hn::SumsOf8(hn::BitCast(Bytes(), sum));
+  static HWY_INLINE V Add(V sum, V count) {
+    if constexpr (kCountsLanes) {
+      return hn::Add(sum, count);
+    } else {
+      return hn::BitCast(D(), hn::Add(hn::BitCast(Bytes(), sum), hn::BitCast(Bytes(), count)));
+    }
   }
+
+  static HWY_INLINE V Total(V sum) {
+    if constexpr (kCountsLanes) {
+      return sum;
+    } else if constexpr (sizeof(hn::TFromD<D>) == 8) {
+      return hn::SumsOf8(hn::BitCast(Bytes(), sum));
+    } else {
+      const V even = hn::Set(D(), 0x00ff00ff);
+      sum = hn::Add(hn::And(sum, even), hn::And(hn::ShiftRight<8>(sum), even));
+      return hn::And(hn::Add(sum, hn::ShiftRight<16>(sum)), hn::Set(D(), 0xffff));
+    }
+  }
+};
+
+// At most kFilterStep lanes, so that filters are never left over.
+using Halves = hn::CappedTag<uint32_t, kFilterStep>;
+using Half = hn::Vec<Halves>;
+
+// The window's half at `place`, in all lanes.
+HWY_INLINE Half SetHalf(const uint64_t* window, size_t place) {
+  static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a word's low half comes first");
+  uint32_t half;
+  hwy::CopyBytes<4>(reinterpret_cast<const uint8_t*>(window) + 4 * place, &half);
+  return hn::Set(Halves(), half);
 }
 
 // A tile of kPixels windows times kVectors vectors of filters; its counters stay in registers.
@@ -66,46 +82,54 @@ constexpr size_t kTilePixels = 2, kTileVectors = 4;
 template <size_t kPixels, size_t kVectors>
 HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first, size_t step,
                      uint64_t* out, size_t out_step) {
-  const Words d;
+  using Lanes = Counter<Halves>;
+  const Halves d;
+  const hn::RebindToSigned<Halves> signed_lanes;
   const size_t lanes = hn::Lanes(d);
-  Word sums[kPixels][kVectors];
-  Word totals[kPixels][kVectors];
-  for (size_t p = 0; p < kPixels; ++p) {
-    for (size_t v = 0; v < kVectors; ++v) totals[p][v] = hn::Zero(d);
+  // Below 0 at the end where fewer differ.
+  Half totals[kPixels][kVectors];
+  for (size_t v = 0; v < kVectors; ++v) {
+    const auto limit = hn::LoadU(signed_lanes, set.limits + filter + v * lanes);
+    for (size_t p = 0; p < kPixels; ++p) totals[p][v] = hn::BitCast(d, hn::Neg(limit));
   }
-  const uint64_t* weights = set.weights + filter;
-  for (size_t begin = 0; begin < set.words;) {
-    const size_t end = kCountsWords ? set.words : HWY_MIN(set.words, begin + kByteRounds);
+  const uint32_t* weights = set.weights + filter;
+  const auto add_half = [&](size_t i, Half(*sums)[kVectors]) HWY_ATTR {
+    Half w[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + v * lanes);
     for (size_t p = 0; p < kPixels; ++p) {
-      for (size_t v = 0; v < kVectors; ++v) sums[p][v] = hn::Zero(d);
+      const Half x = SetHalf(first + p * step, set.places[i]);
+      for (size_t v = 0; v < kVectors; ++v) {
+        sums[p][v] = Lanes::Add(sums[p][v], Lanes::Count(hn::Xor(x, w[v])));
+      }
     }
-    for (size_t i = begin; i < end; ++i, weights += set.filters) {
-      const uint64_t* x = first + set.places[i];
-      Word w[kVectors];
-      for (size_t v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + v * lanes);
+    weights += set.filters;
+  };
+  if constexpr (kCountsLanes) {
+    for (size_t i = 0; i < set.halves; ++i) add_half(i, totals);
+  } else {
+    for (size_t begin = 0; begin < set.halves; begin += kByteRounds) {
+      Half sums[kPixels][kVectors];
+      for (auto& pixel : sums) {
+        for (Half& sum : pixel) sum = hn::Zero(d);
+      }
+      const size_t end = HWY_MIN(set.halves, begin + kByteRounds);
+      for (size_t i = begin; i < end; ++i) add_half(i, sums);
       for (size_t p = 0; p < kPixels; ++p) {
-        const Word pixel = hn::Set(d, x[p * step]);
         for (size_t v = 0; v < kVectors; ++v) {
-          sums[p][v] = AddCounts(sums[p][v], Count(hn::Xor(pixel, w[v])));
+          totals[p][v] = hn::Add(totals[p][v], Lanes::Total(sums[p][v]));
         }
       }
     }
-    for (size_t p = 0; p < kPixels; ++p) {
-      for (size_t v = 0; v < kVectors; ++v) {
-        totals[p][v] = hn::Add(totals[p][v], TotalCounts(sums[p][v]));
-      }
-    }
-    begin = end;
   }
-  const hn::RebindToSigned<Words> signed_words;
-  for (size_t v = 0; v < kVectors; ++v) {
-    const size_t at = filter + v * lanes;
-    const auto limit = hn::LoadU(signed_words, set.limits + at);
-    for (size_t p = 0; p < kPixels; ++p) {
-      const auto fewer = hn::Lt(hn::BitCast(signed_words, totals[p][v]), limit);
-      uint8_t bits[8];
-      hn::StoreMaskBits(signed_words, fewer, bits);
-      out[p * out_step + at / 64] |= uint64_t{bits[0]} << (at % 64);
+  for (size_t p = 0; p < kPixels; ++p) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto fewer = hn::Lt(hn::BitCast(signed_lanes, totals[p][v]), hn::Zero(signed_lanes));
+      uint8_t bytes[8] = {0};
+      hn::StoreMaskBits(signed_lanes, fewer, bytes);
+      const size_t at = filter + v * lanes;
+      uint64_t bits = bytes[0];
+      if (lanes > 8) bits |= uint64_t{bytes[1]} << 8;
+      out[p * out_step + at / 64] |= bits << (at % 64);
     }
   }
 }
@@ -113,7 +137,7 @@ HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first
 template <size_t kPixels>
 HWY_INLINE void AllFilters(const BitFilters& set, const uint64_t* first, size_t step,
                            uint64_t* out) {
-  const size_t lanes = hn::Lanes(Words());
+  const size_t lanes = hn::Lanes(Halves());
   const size_t out_step = (set.filters + 63) / 64;
   for (size_t i = 0; i < kPixels * out_step; ++i) out[i] = 0;
   size_t f = 0;
@@ -133,9 +157,13 @@ void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, size_t
   for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, out + p * out_step);
 }
 
+using Words = hn::ScalableTag<uint64_t>;
+using Word = hn::Vec<Words>;
+
 // The sum over words of how many bits are 1 in what `word` gives for each.
 template <typename VectorAt, typename WordAt>
 HWY_INLINE uint64_t SumOfCounts(size_t words, VectorAt vector_at, WordAt word_at) {
+  using Lanes = Counter<Words>;
   const Words d;
   const size_t lanes = hn::Lanes(d);
   constexpr size_t kChains = 4;
@@ -145,13 +173,13 @@ HWY_INLINE uint64_t SumOfCounts(size_t words, VectorAt vector_at, WordAt word_at
   while (i + kChains * lanes <= words) {
     Word sums[kChains];
     for (Word& sum : sums) sum = hn::Zero(d);
-    const size_t rounds = kCountsWords ? words : kByteRounds;
+    const size_t rounds = kCountsLanes ? words : kByteRounds;
     for (size_t r = 0; r < rounds && i + kChains * lanes <= words; ++r, i += kChains * lanes) {
       for (size_t c = 0; c < kChains; ++c) {
-        sums[c] = AddCounts(sums[c], Count(vector_at(d, i + c * lanes)));
+        sums[c] = Lanes::Add(sums[c], Lanes::Count(vector_at(d, i + c * lanes)));
       }
     }
-    for (size_t c = 0; c < kChains; ++c) totals[c] = hn::Add(totals[c], TotalCounts(sums[c]));
+    for (size_t c = 0; c < kChains; ++c) totals[c] = hn::Add(totals[c], Lanes::Total(sums[c]));
   }
   for (size_t c = 1; c < kChains; ++c) totals[0] = hn::Add(totals[0], totals[c]);
   uint64_t sum = hn::GetLane(hn::SumOfLanes(d, totals[0]));

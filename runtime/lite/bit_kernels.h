@@ -14,18 +14,19 @@ namespace lite {
 /// Safe to call from several threads.
 
 /// Weights and limits of binary filters are held for a multiple of this many.
-constexpr size_t kFilterStep = 8;
+constexpr size_t kFilterStep = 16;
 
-/// Filters of a binary convolution over bits.
+/// Filters of a binary convolution over bits. Windows and weights are counted in halves of words, 32
+/// bits each, the low half first.
 struct BitFilters {
-  size_t words;             ///< of a window
-  const uint32_t* places;   ///< [words]: where the window's words are, from its first on
+  size_t halves;            ///< of a window
+  const uint32_t* places;   ///< [halves]: where the window's halves are, from its first on
   size_t filters;           ///< a multiple of kFilterStep
-  const uint64_t* weights;  ///< [words, filters]
-  const int64_t* limits;    ///< [filters]; 0 for a bit that stays 0
+  const uint32_t* weights;  ///< [halves, filters]
+  const int32_t* limits;    ///< [filters]; 0 for a bit that stays 0
 };
 
-/// Bit f of pixel p is 1 where the window's words and filter f differ in fewer than limits[f] bits.
+/// Bit f of pixel p is 1 where the window's bits and filter f differ in fewer than limits[f] places.
 ///
 /// \param first  the first window's first word; the next window begins `step` words further
 /// \param out    [pixels, (filters + 63) / 64]; all of it is written

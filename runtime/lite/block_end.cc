@@ -27,7 +27,11 @@ void BlockEnd::Run(const uint64_t* reached, size_t pitch, uint64_t* out) {
   for (int y = 0; y < out_.height; ++y) {
     if (!pool_) {
       const uint64_t* row = reached + y * pitch * words_;
-      for (size_t i = 0; i < width; ++i) *out++ = row[i] ^ flip_[i % words_];
+      for (size_t w = 0; w < words_; ++w) {
+        const uint64_t flip = flip_[w];
+        for (size_t i = w; i < width; i += words_) out[i] = row[i] ^ flip;
+      }
+      out += width;
       continue;
     }
     const int begin = pool_->Begin(y), end = pool_->End(y, sums_.height);

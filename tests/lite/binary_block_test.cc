@@ -150,18 +150,19 @@ TEST_P(BinaryBlockTest, CountsBitsOfAnyNumberOfWords) {
 // Where every bit differs, counters of eight bits hold 31 words.
 TEST_P(BinaryBlockTest, CountsAsManyDifferencesAsThereCanBe) {
   for (size_t words = 1; words < 400; words += 7) {
-    const std::vector<uint64_t> ones(words, ~uint64_t{0}), zeros(words * lite::kFilterStep);
+    const std::vector<uint64_t> ones(words, ~uint64_t{0}), zeros(words);
     EXPECT_EQ(lite::CountOnes(ones.data(), words), 64 * words);
     EXPECT_EQ(lite::CountDifferences(ones.data(), zeros.data(), words), 64 * words);
-    std::vector<uint32_t> places(words);
+    std::vector<uint32_t> places(2 * words);
     std::iota(places.begin(), places.end(), 0);
-    std::vector<int64_t> limits(lite::kFilterStep, 64 * static_cast<int64_t>(words));
-    limits[3] += 1;
+    const std::vector<uint32_t> weights(places.size() * lite::kFilterStep);
+    std::vector<int32_t> limits(lite::kFilterStep, 64 * static_cast<int32_t>(words));
+    limits[13] += 1;
     uint64_t fewer = 0;
     lite::CompareDifferences(
-        {words, places.data(), lite::kFilterStep, zeros.data(), limits.data()}, ones.data(), 0, 1,
-        &fewer);
-    EXPECT_EQ(fewer, 1u << 3);
+        {places.size(), places.data(), lite::kFilterStep, weights.data(), limits.data()},
+        ones.data(), 0, 1, &fewer);
+    EXPECT_EQ(fewer, 1u << 13);
   }
 }
 
