@@ -32,10 +32,12 @@ class BitBlock : public Op {
         pixel_words_(WordsFor(in.channels)),
         row_words_((in.width + 2 * padding_) * pixel_words_),
         filters_((sums_.channels + kFilterStep - 1) / kFilterStep * kFilterStep),
+        plane_(size_t{1} * sums_.height * sums_.width),
         end_(block),
+        at_(block.threshold->at().begin(), block.threshold->at().end()),
         picture_((in.height + 2 * padding_) * row_words_),
         joined_rows_(joined_ ? picture_.size() : 0),
-        reached_(size_t{1} * sums_.height * sums_.width * end_.words()) {
+        reached_(plane_ * end_.groups()) {
     AddWeights(*block.conv);
     rows_ = Clip(sums_.height, in.height, &row_class_);
     columns_ = Clip(sums_.width, in.width, &column_class_);
@@ -55,11 +57,11 @@ class BitBlock : public Op {
         while (end < sums_.width && column_class_[end] == column_class_[x]) ++end;
         filters.limits = &limits_[(row_class_[y] * columns_.size() + column_class_[x]) * filters_];
         CompareDifferences(filters, row + x * stride_ * pixel_words_, stride_ * pixel_words_,
-                           end - x, &reached_[(y * sums_.width + x) * end_.words()]);
+                           end - x, &reached_[y * sums_.width + x], plane_);
         x = end;
       }
     }
-    end_.Run(reached_.data(), sums_.width, out->bits.data());
+    end_.Run(reached_.data(), plane_, sums_.width, out->bits.data());
     return absl::OkStatus();
   }
 
@@ -132,11 +134,11 @@ class BitBlock : public Op {
     const int64_t valid =
         int64_t{1} * (rows.end - rows.begin) * (columns.end - columns.begin) * in_.channels;
     for (size_t f = 0; f < filters_; ++f) {
-      if (f >= end_.at().size()) {
+      if (f >= at_.size()) {
         limits_.push_back(0);
         continue;
       }
-      const int64_t twice = valid - end_.at()[f];
+      const int64_t twice = valid - at_[f];
       const int64_t most = twice >= 0 ? twice / 2 : -((1 - twice) / 2);
       // No more can differ than there are bits, and no fewer than those outside.
       const int64_t limit = std::clamp<int64_t>(most + 1, 0, valid + 1);
@@ -178,7 +180,9 @@ class BitBlock : public Op {
   const int kernel_, stride_, padding_;
   const bool joined_;
   const size_t pixel_words_, row_words_, filters_;
-  BlockEnd end_;
+  const size_t plane_;  // sums of a filter
+  BlockEnd<uint64_t> end_;
+  std::vector<int32_t> at_;
   std::vector<uint32_t> places_;     // of the window's halves
   AlignedVector<uint32_t> weights_;  // [places_, filters]
   std::vector<int32_t> ones_;        // [filters, kernel, kernel]

@@ -81,7 +81,7 @@ constexpr size_t kTilePixels = 2, kTileVectors = 4;
 
 template <size_t kPixels, size_t kVectors>
 HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first, size_t step,
-                     uint64_t* out, size_t out_step) {
+                     uint64_t* out, size_t plane) {
   using Lanes = Counter<Halves>;
   const Halves d;
   const hn::RebindToSigned<Halves> signed_lanes;
@@ -129,32 +129,32 @@ HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first
       const size_t at = filter + v * lanes;
       uint64_t bits = bytes[0];
       if (lanes > 8) bits |= uint64_t{bytes[1]} << 8;
-      out[p * out_step + at / 64] |= bits << (at % 64);
+      out[at / 64 * plane + p] |= bits << (at % 64);
     }
   }
 }
 
 template <size_t kPixels>
 HWY_INLINE void AllFilters(const BitFilters& set, const uint64_t* first, size_t step,
-                           uint64_t* out) {
+                           uint64_t* out, size_t plane) {
   const size_t lanes = hn::Lanes(Halves());
-  const size_t out_step = (set.filters + 63) / 64;
-  for (size_t i = 0; i < kPixels * out_step; ++i) out[i] = 0;
+  for (size_t at = 0; at < set.filters; at += 64) {
+    for (size_t p = 0; p < kPixels; ++p) out[at / 64 * plane + p] = 0;
+  }
   size_t f = 0;
   for (; f + kTileVectors * lanes <= set.filters; f += kTileVectors * lanes) {
-    Tile<kPixels, kTileVectors>(set, f, first, step, out, out_step);
+    Tile<kPixels, kTileVectors>(set, f, first, step, out, plane);
   }
-  for (; f < set.filters; f += lanes) Tile<kPixels, 1>(set, f, first, step, out, out_step);
+  for (; f < set.filters; f += lanes) Tile<kPixels, 1>(set, f, first, step, out, plane);
 }
 
 void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, size_t step,
-                            size_t pixels, uint64_t* out) {
-  const size_t out_step = (set.filters + 63) / 64;
+                            size_t pixels, uint64_t* out, size_t plane) {
   size_t p = 0;
   for (; p + kTilePixels <= pixels; p += kTilePixels) {
-    AllFilters<kTilePixels>(set, first + p * step, step, out + p * out_step);
+    AllFilters<kTilePixels>(set, first + p * step, step, out + p, plane);
   }
-  for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, out + p * out_step);
+  for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, out + p, plane);
 }
 
 using Words = hn::ScalableTag<uint64_t>;
@@ -200,52 +200,53 @@ uint64_t CountOnesImpl(const uint64_t* a, size_t words) {
       [=](size_t i) { return a[i]; });
 }
 
-// 64 sums at a time: one word of bits.
+// Sums stay in registers, four vectors of them, and so do the bits of their filters.
 template <typename T>
-HWY_INLINE void CompareSumsOf(const TapFilter<T>& filter, const T* in, size_t count,
-                              uint64_t* out) {
-  const hn::CappedTag<T, 64> d;
+HWY_INLINE void CompareSumsOf(const TapFilters<T>& set, const T* in, size_t count,
+                              hwy::MakeUnsigned<T>* out) {
+  const hn::CappedTag<T, 16> d;
+  const hn::RebindToUnsigned<decltype(d)> bits;
   const size_t lanes = hn::Lanes(d);
-  constexpr size_t kChains = 64 / HWY_MIN(64, HWY_LANES(T)) < 4 ? 64 / HWY_LANES(T) : 4;
-  const auto above = hn::Set(d, filter.above);
-  for (size_t begin = 0; begin < count; begin += 64) {
-    uint64_t word = 0;
-    for (size_t part = 0; part < 64; part += kChains * lanes) {
-      const T* x = in + begin + part;
+  constexpr size_t kChains = 4;
+  for (size_t at = 0; at < count; at += kChains * lanes) {
+    const T* x = in + at;
+    hn::Vec<decltype(bits)> reached[kChains];
+    for (auto& r : reached) r = hn::Zero(bits);
+    size_t i = 0;
+    for (size_t f = 0; f < set.filters; ++f) {
       hn::Vec<decltype(d)> sums[kChains];
       for (auto& sum : sums) sum = hn::Zero(d);
-      for (size_t i = 0; i < filter.plus_count; ++i) {
-        const T* from = x + filter.plus[i];
+      for (; i < set.ends[2 * f]; ++i) {
+        const T* from = x + set.places[i];
         for (size_t c = 0; c < kChains; ++c) {
           sums[c] = hn::Add(sums[c], hn::LoadU(d, from + c * lanes));
         }
       }
-      for (size_t i = 0; i < filter.minus_count; ++i) {
-        const T* from = x + filter.minus[i];
+      for (; i < set.ends[2 * f + 1]; ++i) {
+        const T* from = x + set.places[i];
         for (size_t c = 0; c < kChains; ++c) {
           sums[c] = hn::Sub(sums[c], hn::LoadU(d, from + c * lanes));
         }
       }
+      const auto above = hn::Set(d, set.above[f]);
+      const auto bit = hn::Set(d, static_cast<T>(hwy::MakeUnsigned<T>{1} << f));
       for (size_t c = 0; c < kChains; ++c) {
-        uint8_t bytes[8] = {0};
-        hn::StoreMaskBits(d, hn::Gt(sums[c], above), bytes);
-        uint64_t bits = 0;
-        for (size_t b = 0; b < (lanes + 7) / 8; ++b) bits |= uint64_t{bytes[b]} << (8 * b);
-        word |= bits << (part + c * lanes);
+        const auto set_bit = hn::IfThenElseZero(hn::Gt(sums[c], above), bit);
+        reached[c] = hn::Or(reached[c], hn::BitCast(bits, set_bit));
       }
     }
-    out[begin / 64] = word;
+    for (size_t c = 0; c < kChains; ++c) hn::StoreU(reached[c], bits, out + at + c * lanes);
   }
 }
 
-void CompareSums16(const TapFilter<int16_t>& filter, const int16_t* in, size_t count,
-                   uint64_t* out) {
-  CompareSumsOf(filter, in, count, out);
+void CompareSums16(const TapFilters<int16_t>& filters, const int16_t* in, size_t count,
+                   uint16_t* out) {
+  CompareSumsOf(filters, in, count, out);
 }
 
-void CompareSums32(const TapFilter<int32_t>& filter, const int32_t* in, size_t count,
-                   uint64_t* out) {
-  CompareSumsOf(filter, in, count, out);
+void CompareSums32(const TapFilters<int32_t>& filters, const int32_t* in, size_t count,
+                   uint32_t* out) {
+  CompareSumsOf(filters, in, count, out);
 }
 
 const char* TargetImpl() { return hwy::TargetName(HWY_TARGET); }
@@ -269,8 +270,8 @@ HWY_EXPORT(TargetImpl);
 }  // namespace
 
 void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
-                        size_t pixels, uint64_t* out) {
-  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)(filters, first, step, pixels, out);
+                        size_t pixels, uint64_t* out, size_t plane) {
+  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)(filters, first, step, pixels, out, plane);
 }
 
 uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words) {
@@ -281,14 +282,14 @@ uint64_t CountOnes(const uint64_t* a, size_t words) {
   return HWY_DYNAMIC_DISPATCH(CountOnesImpl)(a, words);
 }
 
-void CompareSums(const TapFilter<int16_t>& filter, const int16_t* in, size_t count,
-                 uint64_t* out) {
-  HWY_DYNAMIC_DISPATCH(CompareSums16)(filter, in, count, out);
+void CompareSums(const TapFilters<int16_t>& filters, const int16_t* in, size_t count,
+                 uint16_t* out) {
+  HWY_DYNAMIC_DISPATCH(CompareSums16)(filters, in, count, out);
 }
 
-void CompareSums(const TapFilter<int32_t>& filter, const int32_t* in, size_t count,
-                 uint64_t* out) {
-  HWY_DYNAMIC_DISPATCH(CompareSums32)(filter, in, count, out);
+void CompareSums(const TapFilters<int32_t>& filters, const int32_t* in, size_t count,
+                 uint32_t* out) {
+  HWY_DYNAMIC_DISPATCH(CompareSums32)(filters, in, count, out);
 }
 
 std::string KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }

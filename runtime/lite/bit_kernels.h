@@ -29,11 +29,11 @@ struct BitFilters {
 /// Bit f of pixel p is 1 where the window's bits and filter f differ in fewer than limits[f] places.
 ///
 /// \param first  the first window's first word; the next window begins `step` words further
-/// \param out    [pixels, (filters + 63) / 64]; all of it is written
+/// \param out    [(filters + 63) / 64, plane], of which the first `pixels` of each row are written
 /// Source: Rastegari et al., ECCV 2016 (arXiv 1603.05279): XNOR and popcount; the limit takes the
 /// place of batch norm and sign.
 void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
-                        size_t pixels, uint64_t* out);
+                        size_t pixels, uint64_t* out, size_t plane);
 
 /// In how many bits `a` and `b` differ.
 uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words);
@@ -41,21 +41,24 @@ uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words);
 /// How many bits are 1. What the machine can do at most: the other loops are measured against it.
 uint64_t CountOnes(const uint64_t* a, size_t words);
 
-/// One binary filter over values of 16 or 32 bits: bit i is 1 where the sum of in[i + plus[..]]
-/// less that of in[i + minus[..]] is more than `above`.
-///
-/// \param in   readable up to 63 values beyond the last place used
-/// \param out  (count + 63) / 64 words; all of it is written, spare bits are arbitrary
+/// Binary filters over values of 16 or 32 bits, as many as these have bits at most. A filter's sum is
+/// that of in[i + place] over its places with weight +1 less that over those with -1.
 template <typename T>
-struct TapFilter {
-  const uint32_t* plus;
-  size_t plus_count;
-  const uint32_t* minus;
-  size_t minus_count;
-  T above;
+struct TapFilters {
+  size_t filters;
+  const uint32_t* places;  ///< of all filters: of each the ones with +1 first
+  const uint32_t* ends;    ///< [filters, 2]: where the places with +1 end, and those with -1
+  const T* above;          ///< [filters]
 };
-void CompareSums(const TapFilter<int16_t>& filter, const int16_t* in, size_t count, uint64_t* out);
-void CompareSums(const TapFilter<int32_t>& filter, const int32_t* in, size_t count, uint64_t* out);
+
+/// Bit f of out[i] is 1 where filter f's sum at i is more than above[f].
+///
+/// \param in     readable up to 63 values beyond the last place used
+/// \param count  a multiple of 64
+void CompareSums(const TapFilters<int16_t>& filters, const int16_t* in, size_t count,
+                 uint16_t* out);
+void CompareSums(const TapFilters<int32_t>& filters, const int32_t* in, size_t count,
+                 uint32_t* out);
 
 /// The instructions that are used: "AVX3_DL" (AVX-512 with VPOPCNTDQ), "NEON".
 std::string KernelTarget();

@@ -9,6 +9,7 @@ namespace lite {
 namespace {
 
 constexpr size_t kBlock = 64;
+constexpr size_t kFew = 16;
 
 // Bit c of word r becomes bit r of word c: halves, quarters, … change places (Warren, Hacker's
 // Delight, 7-3). Of the words only the first `rows`, a power of 2, are not 0.
@@ -33,6 +34,44 @@ void Transpose(uint64_t* words, size_t rows) {
       }
     }
   }
+}
+
+// Bit c of byte r becomes bit r of byte c.
+uint64_t TransposeBytes(uint64_t bytes) {
+  uint64_t moved = (bytes ^ (bytes >> 7)) & 0x00aa00aa00aa00aa;
+  bytes ^= moved ^ (moved << 7);
+  moved = (bytes ^ (bytes >> 14)) & 0x0000cccc0000cccc;
+  bytes ^= moved ^ (moved << 14);
+  moved = (bytes ^ (bytes >> 28)) & 0x00000000f0f0f0f0;
+  return bytes ^ moved ^ (moved << 28);
+}
+
+// Transpose where only the first `rows`, a multiple of 8, are not 0; the faster one for few rows.
+void TransposeFewRows(uint64_t* words, size_t rows) {
+  uint64_t columns[kBlock] = {};
+  for (size_t r = 0; r < rows; r += 8) {
+    for (size_t c = 0; c < kBlock; c += 8) {
+      uint64_t bytes = 0;
+      for (size_t i = 0; i < 8; ++i) bytes |= (words[r + i] >> c & 0xff) << (8 * i);
+      bytes = TransposeBytes(bytes);
+      for (size_t i = 0; i < 8; ++i) columns[c + i] |= (bytes >> (8 * i) & 0xff) << r;
+    }
+  }
+  std::copy_n(columns, kBlock, words);
+}
+
+// Transpose where only the first `columns` bits of a word, a multiple of 8, are not 0.
+void TransposeFewColumns(uint64_t* words, size_t columns) {
+  uint64_t rows[kBlock] = {};
+  for (size_t c = 0; c < columns; c += 8) {
+    for (size_t r = 0; r < kBlock; r += 8) {
+      uint64_t bytes = 0;
+      for (size_t i = 0; i < 8; ++i) bytes |= (words[r + i] >> c & 0xff) << (8 * i);
+      bytes = TransposeBytes(bytes);
+      for (size_t i = 0; i < 8; ++i) rows[c + i] |= (bytes >> (8 * i) & 0xff) << r;
+    }
+  }
+  std::copy_n(rows, kBlock, words);
 }
 
 // `count` bits, up to 64, from bit `from` on.
@@ -63,7 +102,7 @@ void PlanesToPixels(const uint64_t* planes, size_t stride, size_t channels, size
   const size_t words = WordsFor(channels);
   for (size_t w = 0; w < words; ++w) {
     const size_t rows = std::min(kBlock, channels - w * kBlock);
-    const size_t power = PowerOfTwo(rows);
+    const size_t power = PowerOfTwo(std::max<size_t>(rows, 8));
     for (size_t at = 0; at < size; at += kBlock) {
       const size_t count = std::min(kBlock, size - at);
       uint64_t block[kBlock];
@@ -71,7 +110,7 @@ void PlanesToPixels(const uint64_t* planes, size_t stride, size_t channels, size
         block[r] = TakeBits(planes, (w * kBlock + r) * stride + at, count);
       }
       for (size_t r = rows; r < power; ++r) block[r] = 0;
-      Transpose(block, power);
+      power <= kFew ? TransposeFewRows(block, power) : Transpose(block, power);
       for (size_t i = 0; i < count; ++i) pixels[(at + i) * words + w] = block[i];
     }
   }
@@ -87,7 +126,8 @@ void PixelsToPlanes(const uint64_t* pixels, size_t channels, size_t size, uint64
       uint64_t block[kBlock];
       for (size_t i = 0; i < count; ++i) block[i] = pixels[(at + i) * words + w];
       std::fill(block + count, block + kBlock, 0);
-      Transpose(block, kBlock);
+      const size_t columns = (rows + 7) / 8 * 8;
+      columns <= kFew ? TransposeFewColumns(block, columns) : Transpose(block, kBlock);
       for (size_t r = 0; r < rows; ++r) {
         PutBits(block[r], count, planes, (w * kBlock + r) * size + at);
       }

@@ -4,11 +4,12 @@
 // wherever its rows begin and end.
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "runtime/core/feature_codec.h"
+#include "runtime/lite/aligned.h"
 #include "runtime/lite/bit_kernels.h"
-#include "runtime/lite/bit_planes.h"
 #include "runtime/lite/block_end.h"
 
 namespace ddnn {
@@ -16,7 +17,7 @@ namespace lite {
 namespace {
 
 constexpr int kLargestPixel = 255;
-constexpr size_t kReadAhead = 64;  // values, see CompareSums
+constexpr size_t kAtOnce = 64;  // sums, see CompareSums
 
 template <typename T>
 class PixelBlock : public Op {
@@ -30,62 +31,57 @@ class PixelBlock : public Op {
         reach_((block.conv->kernel() - 1) / stride_),
         pitch_(sums_.width + reach_),
         plane_(size_t{1} * (sums_.height + reach_) * pitch_),
-        count_(size_t{1} * sums_.height * pitch_),
+        count_((size_t{1} * sums_.height * pitch_ + kAtOnce - 1) / kAtOnce * kAtOnce),
         end_(block),
-        planes_(in_.channels * stride_ * stride_ * plane_ + kReadAhead),
-        reached_(sums_.channels * WordsFor(count_)),
-        pixels_(count_ * end_.words()) {
-    AddFilters(*block.conv);
+        planes_(in_.channels * stride_ * stride_ * plane_ + 2 * kAtOnce),
+        reached_(end_.groups() * count_) {
+    AddFilters(*block.conv, *block.threshold);
   }
 
   absl::Status Run(const Values& in, Values* out) override {
     LayOut(in.pixels.data());
-    const size_t words = WordsFor(count_);
-    for (size_t f = 0; f < filters_.size(); ++f) {
-      const Filter& filter = filters_[f];
-      const TapFilter<T> taps = {filter.plus.data(), filter.plus.size(), filter.minus.data(),
-                                 filter.minus.size(), filter.above};
-      if (filter.always) {
-        std::fill_n(&reached_[f * words], words, ~uint64_t{0});
-      } else {
-        CompareSums(taps, planes_.data(), count_, &reached_[f * words]);
-      }
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const Group& group = groups_[g];
+      CompareSums({group.above.size(), group.places.data(), group.ends.data(), group.above.data()},
+                  planes_.data(), count_, &reached_[g * count_]);
     }
-    PlanesToPixels(reached_.data(), 64 * words, filters_.size(), count_, pixels_.data());
-    end_.Run(pixels_.data(), pitch_, out->bits.data());
+    end_.Run(reached_.data(), count_, pitch_, out->bits.data());
     return absl::OkStatus();
   }
 
  private:
-  struct Filter {
-    std::vector<uint32_t> plus, minus;
-    T above = 0;
-    bool always = false;
+  using Bits = std::make_unsigned_t<T>;
+
+  // See TapFilters.
+  struct Group {
+    std::vector<uint32_t> places, ends;
+    std::vector<T> above;
   };
 
-  // What the sums can be at all: `above` need not be more, nor less.
-  void AddFilters(const v1::SectionConv& conv) {
-    const int kernel = conv.kernel();
-    size_t bit = 0;
+  void AddFilters(const v1::SectionConv& conv, const v1::Threshold& threshold) {
+    const size_t weights = size_t{1} * in_.channels * conv.kernel() * conv.kernel();
+    groups_.resize(end_.groups());
     for (int f = 0; f < conv.filters(); ++f) {
-      Filter filter;
-      for (int c = 0; c < in_.channels; ++c) {
-        for (int y = 0; y < kernel; ++y) {
-          for (int x = 0; x < kernel; ++x, ++bit) {
-            const size_t phase = (c * stride_ + y % stride_) * stride_ + x % stride_;
-            const size_t place = phase * plane_ + y / stride_ * pitch_ + x / stride_;
-            (BitAt(conv.weights(), bit) ? filter.plus : filter.minus)
-                .push_back(static_cast<uint32_t>(place));
-          }
+      Group* group = &groups_[f / BlockEnd<Bits>::kGroup];
+      for (const bool positive : {true, false}) {
+        for (size_t i = 0; i < weights; ++i) {
+          if (BitAt(conv.weights(), f * weights + i) != positive) continue;
+          group->places.push_back(PlaceOf(static_cast<int>(i), conv.kernel()));
         }
+        group->ends.push_back(static_cast<uint32_t>(group->places.size()));
       }
-      constexpr int64_t kLowest = std::numeric_limits<T>::min();
-      constexpr int64_t kHighest = std::numeric_limits<T>::max();
-      const int64_t above = int64_t{end_.at()[f]} - 1;
-      filter.always = above < kLowest;
-      filter.above = static_cast<T>(std::clamp(above, kLowest, kHighest));
-      filters_.push_back(std::move(filter));
+      // No sum comes near the ends of T's range: beyond them all reach it, or none.
+      group->above.push_back(static_cast<T>(
+          std::clamp<int64_t>(int64_t{threshold.at(f)} - 1, std::numeric_limits<T>::min(),
+                              std::numeric_limits<T>::max())));
     }
+  }
+
+  // Of weight `i` of a filter, [C, kernel, kernel].
+  uint32_t PlaceOf(int i, int kernel) const {
+    const int c = i / (kernel * kernel), y = i / kernel % kernel, x = i % kernel;
+    const size_t phase = (c * stride_ + y % stride_) * stride_ + x % stride_;
+    return static_cast<uint32_t>(phase * plane_ + y / stride_ * pitch_ + x / stride_);
   }
 
   // What lies outside the picture stays 0 from the beginning.
@@ -122,12 +118,11 @@ class PixelBlock : public Op {
   const int offset_, stride_, padding_, reach_;
   const size_t pitch_;  // of a plane's rows
   const size_t plane_;  // values of a plane
-  const size_t count_;  // sums, those behind the ends of rows included
-  BlockEnd end_;
-  std::vector<Filter> filters_;
-  std::vector<T> planes_;          // [C, stride, stride, plane]
-  std::vector<uint64_t> reached_;  // [filters, WordsFor(count)]
-  std::vector<uint64_t> pixels_;   // [count, words]
+  const size_t count_;  // sums of a filter, those behind the ends of rows and the last row included
+  BlockEnd<Bits> end_;
+  std::vector<Group> groups_;
+  AlignedVector<T> planes_;      // [C, stride, stride, plane]
+  AlignedVector<Bits> reached_;  // [groups, count]
 };
 
 }  // namespace

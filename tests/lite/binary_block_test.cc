@@ -161,7 +161,7 @@ TEST_P(BinaryBlockTest, CountsAsManyDifferencesAsThereCanBe) {
     uint64_t fewer = 0;
     lite::CompareDifferences(
         {places.size(), places.data(), lite::kFilterStep, weights.data(), limits.data()},
-        ones.data(), 0, 1, &fewer);
+        ones.data(), 0, 1, &fewer, 1);
     EXPECT_EQ(fewer, 1u << 13);
   }
 }
