@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/core/feature_codec.h"
+#include "runtime/lite/bit_kernels.h"
 #include "runtime/lite/bit_stream.h"
 
 namespace ddnn {
@@ -217,18 +218,20 @@ class BitLinear : public Op {
   BitLinear(const v1::SectionLinear& layer, int inputs)
       : inputs_(inputs),
         words_(WordsFor(inputs)),
-        weights_(WeightRows(layer.weights(), layer.outputs(), inputs)),
-        all_(words_) {
-    FillBits(all_.data(), 0, inputs);
-  }
+        weights_(WeightRows(layer.weights(), layer.outputs(), inputs)) {}
 
   absl::Status Run(const Values& in, Values* out) override {
-    const std::vector<uint64_t>& valid = in.masked ? in.mask : all_;
-    int32_t valid_count = 0;
-    for (uint64_t word : valid) valid_count += CountBits(word);
+    int32_t valid_count = in.masked ? 0 : inputs_;
+    if (in.masked) {
+      for (uint64_t word : in.mask) valid_count += CountBits(word);
+    }
     for (int o = 0; o < out->shape.channels; ++o) {
+      const uint64_t* weights = &weights_[o * words_];
       out->integers[o] =
-          BinaryDot(in.bits.data(), &weights_[o * words_], valid.data(), words_, valid_count);
+          in.masked
+              ? BinaryDot(in.bits.data(), weights, in.mask.data(), words_, valid_count)
+              : valid_count - 2 * static_cast<int32_t>(
+                                      CountDifferences(in.bits.data(), weights, words_));
     }
     return absl::OkStatus();
   }
@@ -237,7 +240,6 @@ class BitLinear : public Op {
   const int inputs_;
   const size_t words_;
   std::vector<uint64_t> weights_;
-  std::vector<uint64_t> all_;
 };
 
 }  // namespace
