@@ -1,19 +1,11 @@
-// The only file that knows OpenCV.
 #include "datasets/pictures.h"
 
-#include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <filesystem>
-#include <opencv2/core.hpp>
-#include <opencv2/core/utils/logger.hpp>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
-#include <opencv2/videoio.hpp>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "datasets/idx.h"
+#include "datasets/picture_library.h"
 
 namespace ddnn {
 namespace {
@@ -23,16 +15,6 @@ constexpr int64_t kMaxPixels = int64_t{64} << 20;
 
 absl::Status Bad(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
-}
-
-// What goes wrong is in our statuses; OpenCV and FFmpeg need not print it as well.
-void Silence() {
-  static const bool once = [] {
-    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-    setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", /*replace=*/0);
-    return true;
-  }();
-  (void)once;
 }
 
 absl::Status CheckShape(const Shape& shape) {
@@ -98,35 +80,6 @@ absl::StatusOr<Shape> CheckFile(const std::string& path, const std::string& byte
   return shape;
 }
 
-// 8-bit BGR or grey -> [C, H, W] of `shape`.
-std::string ToPixels(const cv::Mat& picture, const Shape& shape) {
-  cv::Mat coloured, sized;
-  if (shape.channels == 1 && picture.channels() == 3) {
-    cv::cvtColor(picture, coloured, cv::COLOR_BGR2GRAY);
-  } else if (shape.channels == 3) {
-    cv::cvtColor(picture, coloured,
-                 picture.channels() == 1 ? cv::COLOR_GRAY2RGB : cv::COLOR_BGR2RGB);
-  } else {
-    coloured = picture;
-  }
-  if (coloured.rows == shape.height && coloured.cols == shape.width) {
-    sized = coloured;
-  } else {
-    cv::resize(coloured, sized, cv::Size(shape.width, shape.height), 0, 0, cv::INTER_AREA);
-  }
-  std::string pixels(shape.size(), '\0');
-  const int plane = shape.height * shape.width;
-  for (int y = 0; y < shape.height; ++y) {
-    const uint8_t* row = sized.ptr<uint8_t>(y);
-    for (int x = 0; x < shape.width; ++x) {
-      for (int c = 0; c < shape.channels; ++c) {
-        pixels[c * plane + y * shape.width + x] = static_cast<char>(row[x * shape.channels + c]);
-      }
-    }
-  }
-  return pixels;
-}
-
 }  // namespace
 
 bool IsPictureName(const std::string& path) {
@@ -142,112 +95,45 @@ absl::StatusOr<Shape> ReadPictureShape(const std::string& path) {
 }
 
 absl::StatusOr<std::string> ReadPicture(const std::string& path, const Shape& shape) {
-  Silence();
   if (absl::Status status = CheckShape(shape); !status.ok()) return status;
   const absl::StatusOr<std::string> bytes = ReadFileMaybeGzip(path, kMaxFileBytes);
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<Shape> found = CheckFile(path, *bytes);
   if (!found.ok()) return found.status();
-  try {
-    const cv::Mat data(1, static_cast<int>(bytes->size()), CV_8U, const_cast<char*>(bytes->data()));
-    const cv::Mat picture = cv::imdecode(data, cv::IMREAD_COLOR);
-    if (picture.empty()) return Bad(path, "cannot be decoded, the picture is damaged");
-    return ToPixels(picture, shape);
-  } catch (const cv::Exception& error) {
-    return Bad(path, absl::StrCat("cannot be decoded: ", error.err));
-  }
+  const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
+  if (!library.ok()) return library.status();
+  return (*library)->Decode(path, *bytes, shape);
 }
 
 absl::Status WritePicture(const std::string& path, const std::string& pixels, const Shape& shape) {
-  Silence();
   if (absl::Status status = CheckShape(shape); !status.ok()) return status;
   if (static_cast<int64_t>(pixels.size()) != shape.size()) {
     return Bad(path, absl::StrCat("has ", pixels.size(), " pixel values to write, expected ",
                                   shape.size(), " for ", ToString(shape)));
   }
-  try {
-    cv::Mat picture(shape.height, shape.width, shape.channels == 1 ? CV_8UC1 : CV_8UC3);
-    const int plane = shape.height * shape.width;
-    for (int i = 0; i < plane; ++i) {
-      for (int c = 0; c < shape.channels; ++c) {
-        // RGB planes to interleaved BGR.
-        picture.data[i * shape.channels + shape.channels - 1 - c] =
-            static_cast<uint8_t>(pixels[c * plane + i]);
-      }
-    }
-    if (cv::imwrite(path, picture)) return absl::OkStatus();
-    return absl::UnavailableError(absl::StrCat(path, ": cannot be written"));
-  } catch (const cv::Exception& error) {
-    return absl::UnavailableError(absl::StrCat(path, ": cannot be written: ", error.err));
-  }
+  const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
+  if (!library.ok()) return library.status();
+  return (*library)->Write(path, pixels, shape);
 }
-
-struct VideoReader::Capture {
-  std::string name;
-  Shape shape;
-  bool live = false;
-  cv::VideoCapture video;
-};
-
-VideoReader::VideoReader(std::unique_ptr<Capture> capture) : capture_(std::move(capture)) {}
-VideoReader::~VideoReader() = default;
 
 absl::StatusOr<std::unique_ptr<VideoReader>> VideoReader::OpenFile(const std::string& path,
                                                                    const Shape& shape) {
-  Silence();
   if (absl::Status status = CheckShape(shape); !status.ok()) return status;
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
     return absl::NotFoundError(absl::StrCat(path, ": is not a file"));
   }
-  auto capture = std::make_unique<Capture>();
-  capture->name = path;
-  capture->shape = shape;
-  try {
-    // By name: "any" would also try to read the path as a numbered series of pictures.
-    for (int backend : {cv::CAP_FFMPEG, cv::CAP_OPENCV_MJPEG}) {
-      if (capture->video.open(path, backend)) {
-        return std::unique_ptr<VideoReader>(new VideoReader(std::move(capture)));
-      }
-    }
-  } catch (const cv::Exception& problem) {
-    return Bad(path, absl::StrCat("cannot be played: ", problem.err));
-  }
-  return Bad(path, "cannot be played, expected a video file");
+  const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
+  if (!library.ok()) return library.status();
+  return (*library)->OpenFile(path, shape);
 }
 
 absl::StatusOr<std::unique_ptr<VideoReader>> VideoReader::OpenCamera(int number,
                                                                      const Shape& shape) {
-  Silence();
   if (absl::Status status = CheckShape(shape); !status.ok()) return status;
-  auto capture = std::make_unique<Capture>();
-  capture->name = absl::StrCat("/dev/video", number);
-  capture->shape = shape;
-  capture->live = true;
-  std::string why;
-  try {
-    if (capture->video.open(number, cv::CAP_V4L2)) {
-      return std::unique_ptr<VideoReader>(new VideoReader(std::move(capture)));
-    }
-  } catch (const cv::Exception& problem) {
-    why = absl::StrCat(": ", problem.err);
-  }
-  return absl::UnavailableError(absl::StrCat("/dev/video", number, ": cannot be opened", why));
-}
-
-absl::StatusOr<std::string> VideoReader::Next() {
-  try {
-    cv::Mat picture;
-    if (capture_->video.read(picture) && !picture.empty()) {
-      return ToPixels(picture, capture_->shape);
-    }
-  } catch (const cv::Exception& error) {
-    return absl::UnavailableError(absl::StrCat(capture_->name, ": ", error.err));
-  }
-  if (capture_->live) {
-    return absl::UnavailableError(absl::StrCat(capture_->name, ": the camera gives no picture"));
-  }
-  return absl::OutOfRangeError(absl::StrCat(capture_->name, ": end of the video"));
+  const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
+  if (!library.ok()) return library.status();
+  return (*library)->OpenCamera(number, shape);
 }
 
 }  // namespace ddnn
