@@ -112,26 +112,28 @@ absl::StatusOr<std::string> ReadFileMaybeGzip(const std::string& path, int64_t m
   return out;
 }
 
-absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int64_t>& dims) {
-  absl::StatusOr<std::string> bytes = ReadFileMaybeGzip(path, kMaxIdxBytes);
-  if (!bytes.ok()) return bytes.status();
-  if (bytes->empty()) return Bad(path, "is empty, expected an IDX file");
+namespace {
+
+// The sizes in a header of 4 + 4 * dims.size() bytes.
+absl::StatusOr<std::vector<int64_t>> ParseHeader(const std::string& path, const std::string& bytes,
+                                                 const std::vector<int64_t>& dims) {
+  if (bytes.empty()) return Bad(path, "is empty, expected an IDX file");
   const size_t header = 4 + 4 * dims.size();
-  if (bytes->size() < header) {
+  if (bytes.size() < header) {
     return Bad(path,
-               absl::StrCat("has ", bytes->size(), " bytes, expected an IDX header of ", header));
+               absl::StrCat("has ", bytes.size(), " bytes, expected an IDX header of ", header));
   }
-  const uint32_t magic = BigEndian32(*bytes, 0);
+  const uint32_t magic = BigEndian32(bytes, 0);
   const uint32_t expected_magic = 0x0800u + static_cast<uint32_t>(dims.size());
   if (magic != expected_magic) {
     return Bad(path, absl::StrCat("magic number is 0x", absl::Hex(magic, absl::kZeroPad8),
                                   ", expected 0x", absl::Hex(expected_magic, absl::kZeroPad8),
                                   " (unsigned bytes, ", dims.size(), " dimensions)"));
   }
-  IdxArray array;
+  std::vector<int64_t> found;
   int64_t size = 1;
   for (size_t i = 0; i < dims.size(); ++i) {
-    const int64_t dim = BigEndian32(*bytes, 4 + 4 * i);
+    const int64_t dim = BigEndian32(bytes, 4 + 4 * i);
     if (dims[i] >= 0 ? dim != dims[i] : dim == 0) {
       return Bad(path, absl::StrCat("dimension ", i, " is ", dim, ", expected ",
                                     dims[i] >= 0 ? absl::StrCat(dims[i]) : "at least 1"));
@@ -140,8 +142,23 @@ absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int6
     if (size > kMaxIdxBytes) {
       return Bad(path, absl::StrCat("header claims more than ", kMaxIdxBytes, " bytes"));
     }
-    array.dims.push_back(dim);
+    found.push_back(dim);
   }
+  return found;
+}
+
+}  // namespace
+
+absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int64_t>& dims) {
+  absl::StatusOr<std::string> bytes = ReadFileMaybeGzip(path, kMaxIdxBytes);
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<std::vector<int64_t>> found_dims = ParseHeader(path, *bytes, dims);
+  if (!found_dims.ok()) return found_dims.status();
+  IdxArray array;
+  array.dims = *std::move(found_dims);
+  int64_t size = 1;
+  for (const int64_t dim : array.dims) size *= dim;
+  const size_t header = 4 + 4 * dims.size();
   const int64_t found = static_cast<int64_t>(bytes->size() - header);
   if (found != size) {
     return Bad(path, absl::StrCat(found < size ? "is truncated: " : "has trailing bytes: ", found,
@@ -150,6 +167,64 @@ absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int6
   bytes->erase(0, header);
   array.bytes = *std::move(bytes);
   return array;
+}
+
+absl::StatusOr<std::unique_ptr<IdxRows>> IdxRows::Open(const std::string& path,
+                                                       const std::vector<int64_t>& row) {
+  std::unique_ptr<IdxRows> rows(new IdxRows(path));
+  rows->file_ = gzopen(path.c_str(), "rbe");
+  if (rows->file_ == nullptr) {
+    const std::string message = absl::StrCat(path, ": ", std::strerror(errno));
+    return errno == ENOENT ? absl::NotFoundError(message) : absl::UnavailableError(message);
+  }
+  if (absl::Status started = rows->Start(row); !started.ok()) return started;
+  return rows;
+}
+
+IdxRows::~IdxRows() {
+  if (file_ != nullptr) gzclose(file_);
+}
+
+absl::Status IdxRows::Start(const std::vector<int64_t>& row) {
+  std::vector<int64_t> dims = {-1};
+  dims.insert(dims.end(), row.begin(), row.end());
+  std::string header(4 + 4 * dims.size(), '\0');
+  const int got = gzread(file_, &header[0], static_cast<unsigned>(header.size()));
+  if (got < 0) return Damaged();
+  header.resize(got);
+  const absl::StatusOr<std::vector<int64_t>> found = ParseHeader(path_, header, dims);
+  if (!found.ok()) return found.status();
+  header_ = static_cast<int64_t>(header.size());
+  count_ = found->front();
+  row_bytes_ = 1;
+  for (const int64_t dim : row) row_bytes_ *= dim;
+  return absl::OkStatus();
+}
+
+absl::Status IdxRows::Damaged() const {
+  int code = Z_OK;
+  const char* why = gzerror(file_, &code);
+  return Bad(path_, code == Z_BUF_ERROR ? "gzip data ends early, the file is truncated"
+                                        : absl::StrCat("damaged gzip data: ", why));
+}
+
+absl::Status IdxRows::Read(int64_t index, uint8_t* row) {
+  // Forward over what is left out, or anew from the beginning.
+  if (index != next_ && gzseek(file_, header_ + index * row_bytes_, SEEK_SET) < 0) {
+    return Bad(path_, absl::StrCat("row ", index, " cannot be reached"));
+  }
+  next_ = -1;
+  const int got = gzread(file_, row, static_cast<unsigned>(row_bytes_));
+  if (got < 0) return Damaged();
+  if (got < row_bytes_) return Bad(path_, absl::StrCat("is truncated in row ", index, " of ", count_));
+  next_ = index + 1;
+  if (next_ < count_) return absl::OkStatus();
+  char more;
+  const int behind = gzread(file_, &more, 1);
+  if (behind < 0) return Damaged();
+  if (behind > 0) return Bad(path_, "has trailing bytes");
+  next_ = -1;
+  return absl::OkStatus();
 }
 
 }  // namespace ddnn

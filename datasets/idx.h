@@ -2,10 +2,14 @@
 #define DDNN_DATASETS_IDX_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+
+struct gzFile_s;
 
 namespace ddnn {
 
@@ -24,6 +28,32 @@ struct IdxArray {
 /// INVALID_ARGUMENT names the file, what was found and what was expected: magic, sizes, a file
 /// shorter or longer than its header says.
 absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int64_t>& dims);
+
+/// The rows of such a file along its first dimension, read as they are asked for, so that a device
+/// that plays a file need not hold it. Not safe to call from several threads.
+class IdxRows {
+ public:
+  /// \param row  the sizes behind the first, each at least 1
+  /// As ReadIdx, but what is wrong behind the header is only found by Read.
+  static absl::StatusOr<std::unique_ptr<IdxRows>> Open(const std::string& path,
+                                                       const std::vector<int64_t>& row);
+  ~IdxRows();
+
+  int64_t count() const { return count_; }
+  /// Row `index`, in [0, count): the next one costs no more than itself, one before it all that are
+  /// before that. INVALID_ARGUMENT where the file is damaged, ends early, or goes on behind its
+  /// last row.
+  absl::Status Read(int64_t index, uint8_t* row);
+
+ private:
+  explicit IdxRows(std::string path) : path_(std::move(path)) {}
+  absl::Status Start(const std::vector<int64_t>& row);
+  absl::Status Damaged() const;
+
+  const std::string path_;
+  gzFile_s* file_ = nullptr;  // zlib's, which reads files without gzip too
+  int64_t header_ = 0, row_bytes_ = 0, count_ = 0, next_ = 0;
+};
 
 }  // namespace ddnn
 

@@ -1,7 +1,9 @@
 #include "datasets/item_set.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -41,7 +43,8 @@ std::string MnistFolder() {
 }  // namespace
 
 absl::StatusOr<ItemSet::File> ItemSet::ReadPair(const std::string& dir, const std::string& prefix,
-                                                int classes, const std::string& hint) {
+                                                int classes, const std::string& hint,
+                                                bool hold) {
   const absl::StatusOr<std::string> images =
       FindFile(dir, absl::StrCat(prefix, "-images-idx3-ubyte"), hint);
   if (!images.ok()) return images.status();
@@ -50,15 +53,24 @@ absl::StatusOr<ItemSet::File> ItemSet::ReadPair(const std::string& dir, const st
   if (!labels.ok()) return labels.status();
 
   File file;
-  absl::StatusOr<IdxArray> array = ReadIdx(*images, {-1, kSide, kSide});
-  if (!array.ok()) return array.status();
-  file.images = *std::move(array);
-  array = ReadIdx(*labels, {-1});
+  int64_t pictures = 0;
+  if (hold) {
+    absl::StatusOr<IdxArray> array = ReadIdx(*images, {-1, kSide, kSide});
+    if (!array.ok()) return array.status();
+    file.images = *std::move(array);
+    pictures = file.images.dims[0];
+  } else {
+    absl::StatusOr<std::unique_ptr<IdxRows>> rows = IdxRows::Open(*images, {kSide, kSide});
+    if (!rows.ok()) return rows.status();
+    file.rows = *std::move(rows);
+    pictures = file.rows->count();
+  }
+  absl::StatusOr<IdxArray> array = ReadIdx(*labels, {-1});
   if (!array.ok()) return array.status();
   file.labels = *std::move(array);
-  if (file.images.dims[0] != file.labels.dims[0]) {
+  if (pictures != file.labels.dims[0]) {
     return absl::InvalidArgumentError(absl::StrCat(*labels, ": has ", file.labels.dims[0],
-                                                   " labels, expected ", file.images.dims[0],
+                                                   " labels, expected ", pictures,
                                                    " as there are pictures in ", *images));
   }
   for (size_t i = 0; i < file.labels.bytes.size(); ++i) {
@@ -78,20 +90,26 @@ absl::StatusOr<std::shared_ptr<const ItemSet>> ItemSet::Open(const std::string& 
   auto set = std::make_shared<ItemSet>();
   set->class_names_ = std::move(class_names);
   const int classes = static_cast<int>(set->class_names_.size());
-  absl::StatusOr<File> file = ReadPair(dir, "t10k", classes, hint);
+  absl::StatusOr<File> file = ReadPair(dir, "t10k", classes, hint, /*hold=*/!only_test);
   if (!file.ok()) return file.status();
   set->test_ = *std::move(file);
   if (!only_test) {
-    file = ReadPair(dir, "train", classes, hint);
+    file = ReadPair(dir, "train", classes, hint, /*hold=*/true);
     if (!file.ok()) return file.status();
     set->train_ = *std::move(file);
+  }
+  if (only_test) {
+    std::vector<uint32_t>& all = set->members_[static_cast<int>(Split::kTest)];
+    all.resize(set->test_.labels.bytes.size());
+    std::iota(all.begin(), all.end(), 0);
+    return set;
   }
   const auto rows = [](const File& from) {
     return PictureRows{reinterpret_cast<const uint8_t*>(from.images.bytes.data()), kSide * kSide,
                        kSide * kSide, static_cast<int64_t>(from.labels.bytes.size())};
   };
   set->members_ = SplitPictures(rows(set->train_), rows(set->test_));
-  if (!only_test && (set->size(Split::kTrain) == 0 || set->size(Split::kCalibration) == 0)) {
+  if (set->size(Split::kTrain) == 0 || set->size(Split::kCalibration) == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         dir, ": of ", set->train_.labels.bytes.size(), " training items too few differ from the ",
         "test items to make a train and a calibration split"));
@@ -99,12 +117,18 @@ absl::StatusOr<std::shared_ptr<const ItemSet>> ItemSet::Open(const std::string& 
   return set;
 }
 
-Item ItemSet::Get(Split split, int64_t index) const {
+absl::StatusOr<Item> ItemSet::Get(Split split, int64_t index) const {
   const bool test = split == Split::kTest;
   const File& file = test ? test_ : train_;
   const uint32_t at = Members(split)[index];
   Item item;
-  item.pixels = file.picture(at);
+  if (file.rows == nullptr) {
+    std::memcpy(item.pixels.data(), &file.images.bytes[size_t{at} * item.pixels.size()],
+                item.pixels.size());
+  } else {
+    std::lock_guard<std::mutex> lock(reading_);
+    if (absl::Status read = file.rows->Read(at, item.pixels.data()); !read.ok()) return read;
+  }
   item.label = static_cast<uint8_t>(file.labels.bytes[at]);
   item.key = (test ? uint64_t{1} << 32 : 0) | at;
   return item;

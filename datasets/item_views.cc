@@ -32,7 +32,9 @@ class ItemViews : public Dataset {
 
   absl::Status Read(Split split, int64_t index, DatasetSample* sample) const override {
     if (absl::Status inside = CheckIndex(*this, split, index); !inside.ok()) return inside;
-    const Item item = items_->Get(split, index);
+    const absl::StatusOr<Item> got = items_->Get(split, index);
+    if (!got.ok()) return got.status();
+    const Item& item = *got;
     const int view_size = info_.height * info_.width;
     sample->pixels.assign(static_cast<size_t>(info_.views) * view_size, '\0');
     sample->presence = Presence(item);
@@ -68,7 +70,7 @@ class PlainItems final : public ItemViews {
   uint64_t Presence(const Item&) const override { return 1; }
   void Render(const Item& item, int, uint8_t* pixels) const override {
     for (int y = 0; y < kSide; ++y) {
-      std::copy_n(item.pixels + y * kSide, kSide, pixels + (y + kPad) * kPaddedSide + kPad);
+      std::copy_n(&item.pixels[y * kSide], kSide, pixels + (y + kPad) * kPaddedSide + kPad);
     }
   }
 };
@@ -83,7 +85,7 @@ class SixCameras final : public ItemViews {
  protected:
   uint64_t Presence(const Item& item) const override { return rig_.Presence(item.key); }
   void Render(const Item& item, int view, uint8_t* pixels) const override {
-    rig_.Render(item.pixels, item.key, view, pixels);
+    rig_.Render(item.pixels.data(), item.key, view, pixels);
   }
 
  private:

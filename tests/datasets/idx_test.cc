@@ -88,6 +88,49 @@ TEST_F(Idx, StopsUnpackingAtTheLimit) {
               HasSubstr("more than 100000 bytes"));
 }
 
+TEST_F(Idx, ReadsRowsInAnyOrder) {
+  const std::string data = RandomBytes(50 * 30 * 20, 7);
+  for (bool gzip : {false, true}) {
+    const std::string bytes = IdxBytes({50, 30, 20}, data);
+    WriteFile(path_, gzip ? Gzip(bytes) : bytes);
+    auto rows = IdxRows::Open(path_, {30, 20});
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    EXPECT_EQ((*rows)->count(), 50);
+    for (const int i : {0, 1, 2, 7, 49, 49, 3, 0, 48, 49}) {
+      std::string row(600, '\0');
+      ASSERT_TRUE((*rows)->Read(i, reinterpret_cast<uint8_t*>(&row[0])).ok()) << i;
+      EXPECT_EQ(row, data.substr(600 * i, 600)) << i;
+    }
+  }
+}
+
+TEST_F(Idx, ReadingRowsFindsWhatIsWrongWithTheFile) {
+  const auto error = [this](const std::string& bytes) {
+    WriteFile(path_, bytes);
+    auto rows = IdxRows::Open(path_, {100});
+    if (!rows.ok()) return InvalidText(rows.status());
+    uint8_t row[100];
+    absl::Status status;
+    for (int64_t i = 0; i < (*rows)->count(); ++i) status.Update((*rows)->Read(i, row));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path_));
+    return InvalidText(status);
+  };
+  // More than zlib reads at once, so that damage is met on the way.
+  const std::string data = RandomBytes(500000, 3);
+  const std::string packed = Gzip(IdxBytes({5000, 100}, data));
+  EXPECT_THAT(error(""), HasSubstr("is empty"));
+  EXPECT_THAT(error(IdxBytes({5000, 99}, data)), HasSubstr("dimension 1 is 99, expected 100"));
+  EXPECT_THAT(error(IdxBytes({5001, 100}, data)), HasSubstr("is truncated in row 5000 of 5001"));
+  EXPECT_THAT(error(IdxBytes({4999, 100}, data)), HasSubstr("has trailing bytes"));
+  EXPECT_THAT(error(packed.substr(0, packed.size() / 2)), HasSubstr("is truncated"));
+  std::string wrong_sum = packed;
+  wrong_sum[packed.size() - 6] ^= 1;
+  EXPECT_THAT(error(wrong_sum), HasSubstr("damaged gzip"));
+  std::string wrong_data = packed;
+  wrong_data[packed.size() / 2] ^= 0x55;
+  EXPECT_THAT(error(wrong_data), HasSubstr("damaged gzip"));
+}
+
 TEST(MnistLike, NamesTheFileThatIsMissingOrMislabelled) {
   TempFolder folder;
   const std::string spec = "mnist:" + folder.path();
