@@ -52,14 +52,9 @@ class BitBlock : public Op {
     BitFilters filters = {places_.size(), places_.data(), filters_, weights_.data(), nullptr};
     for (int y = 0; y < sums_.height; ++y) {
       const uint64_t* row = picture + y * stride_ * row_words_;
-      for (int x = 0; x < sums_.width;) {
-        int end = x + 1;
-        while (end < sums_.width && column_class_[end] == column_class_[x]) ++end;
-        filters.limits = &limits_[(row_class_[y] * columns_.size() + column_class_[x]) * filters_];
-        CompareDifferences(filters, row + x * stride_ * pixel_words_, stride_ * pixel_words_,
-                           end - x, &reached_[y * sums_.width + x], plane_);
-        x = end;
-      }
+      filters.limits = &limits_[row_class_[y] * columns_.size() * filters_];
+      CompareDifferences(filters, row, stride_ * pixel_words_, column_class_.data(), sums_.width,
+                         &reached_[y * sums_.width], plane_);
     }
     end_.Run(reached_.data(), plane_, sums_.width, out->bits.data());
     return absl::OkStatus();
@@ -115,14 +110,14 @@ class BitBlock : public Op {
   }
 
   // Windows of one class miss the same part of the picture.
-  std::vector<Inside> Clip(int outputs, int size, std::vector<size_t>* class_of) const {
+  std::vector<Inside> Clip(int outputs, int size, std::vector<uint32_t>* class_of) const {
     std::vector<Inside> classes;
     for (int out = 0; out < outputs; ++out) {
       const int start = out * stride_ - padding_;
       const int begin = std::clamp(-start, 0, kernel_);
       const Inside inside = {begin, std::clamp(size - start, begin, kernel_)};
       const auto found = std::find(classes.begin(), classes.end(), inside);
-      class_of->push_back(found - classes.begin());
+      class_of->push_back(static_cast<uint32_t>(found - classes.begin()));
       if (found == classes.end()) classes.push_back(inside);
     }
     return classes;
@@ -187,7 +182,7 @@ class BitBlock : public Op {
   AlignedVector<uint32_t> weights_;  // [places_, filters]
   std::vector<int32_t> ones_;        // [filters, kernel, kernel]
   std::vector<Inside> rows_, columns_;
-  std::vector<size_t> row_class_, column_class_;
+  std::vector<uint32_t> row_class_, column_class_;
   AlignedVector<int32_t> limits_;  // [rows_, columns_, filters]
   AlignedVector<uint64_t> picture_, joined_rows_, reached_;
 };

@@ -81,16 +81,18 @@ constexpr size_t kTilePixels = 2, kTileVectors = 4;
 
 template <size_t kPixels, size_t kVectors>
 HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first, size_t step,
-                     uint64_t* out, size_t plane) {
+                     const uint32_t* classes, uint64_t* out, size_t plane) {
   using Lanes = Counter<Halves>;
   const Halves d;
   const hn::RebindToSigned<Halves> signed_lanes;
   const size_t lanes = hn::Lanes(d);
   // Below 0 at the end where fewer differ.
   Half totals[kPixels][kVectors];
-  for (size_t v = 0; v < kVectors; ++v) {
-    const auto limit = hn::LoadU(signed_lanes, set.limits + filter + v * lanes);
-    for (size_t p = 0; p < kPixels; ++p) totals[p][v] = hn::BitCast(d, hn::Neg(limit));
+  for (size_t p = 0; p < kPixels; ++p) {
+    const int32_t* limits = set.limits + classes[p] * set.filters + filter;
+    for (size_t v = 0; v < kVectors; ++v) {
+      totals[p][v] = hn::BitCast(d, hn::Neg(hn::LoadU(signed_lanes, limits + v * lanes)));
+    }
   }
   const uint32_t* weights = set.weights + filter;
   const auto add_half = [&](size_t i, Half(*sums)[kVectors]) HWY_ATTR {
@@ -136,25 +138,25 @@ HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first
 
 template <size_t kPixels>
 HWY_INLINE void AllFilters(const BitFilters& set, const uint64_t* first, size_t step,
-                           uint64_t* out, size_t plane) {
+                           const uint32_t* classes, uint64_t* out, size_t plane) {
   const size_t lanes = hn::Lanes(Halves());
   for (size_t at = 0; at < set.filters; at += 64) {
     for (size_t p = 0; p < kPixels; ++p) out[at / 64 * plane + p] = 0;
   }
   size_t f = 0;
   for (; f + kTileVectors * lanes <= set.filters; f += kTileVectors * lanes) {
-    Tile<kPixels, kTileVectors>(set, f, first, step, out, plane);
+    Tile<kPixels, kTileVectors>(set, f, first, step, classes, out, plane);
   }
-  for (; f < set.filters; f += lanes) Tile<kPixels, 1>(set, f, first, step, out, plane);
+  for (; f < set.filters; f += lanes) Tile<kPixels, 1>(set, f, first, step, classes, out, plane);
 }
 
 void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, size_t step,
-                            size_t pixels, uint64_t* out, size_t plane) {
+                            const uint32_t* classes, size_t pixels, uint64_t* out, size_t plane) {
   size_t p = 0;
   for (; p + kTilePixels <= pixels; p += kTilePixels) {
-    AllFilters<kTilePixels>(set, first + p * step, step, out + p, plane);
+    AllFilters<kTilePixels>(set, first + p * step, step, classes + p, out + p, plane);
   }
-  for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, out + p, plane);
+  for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, classes + p, out + p, plane);
 }
 
 using Words = hn::ScalableTag<uint64_t>;
@@ -270,8 +272,8 @@ HWY_EXPORT(TargetImpl);
 }  // namespace
 
 void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
-                        size_t pixels, uint64_t* out, size_t plane) {
-  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)(filters, first, step, pixels, out, plane);
+                        const uint32_t* classes, size_t pixels, uint64_t* out, size_t plane) {
+  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)(filters, first, step, classes, pixels, out, plane);
 }
 
 uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words) {

@@ -23,17 +23,19 @@ struct BitFilters {
   const uint32_t* places;   ///< [halves]: where the window's halves are, from its first on
   size_t filters;           ///< a multiple of kFilterStep
   const uint32_t* weights;  ///< [halves, filters]
-  const int32_t* limits;    ///< [filters]; 0 for a bit that stays 0
+  const int32_t* limits;    ///< [classes of pixels, filters]; 0 for a bit that stays 0
 };
 
-/// Bit f of pixel p is 1 where the window's bits and filter f differ in fewer than limits[f] places.
+/// Bit f of pixel p is 1 where the window's bits and filter f differ in fewer places than
+/// limits[classes[p], f].
 ///
+/// \param classes  [pixels]
 /// \param first  the first window's first word; the next window begins `step` words further
 /// \param out    [(filters + 63) / 64, plane], of which the first `pixels` of each row are written
 /// Source: Rastegari et al., ECCV 2016 (arXiv 1603.05279): XNOR and popcount; the limit takes the
 /// place of batch norm and sign.
 void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
-                        size_t pixels, uint64_t* out, size_t plane);
+                        const uint32_t* classes, size_t pixels, uint64_t* out, size_t plane);
 
 /// In how many bits `a` and `b` differ.
 uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words);

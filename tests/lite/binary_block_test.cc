@@ -158,10 +158,11 @@ TEST_P(BinaryBlockTest, CountsAsManyDifferencesAsThereCanBe) {
     const std::vector<uint32_t> weights(places.size() * lite::kFilterStep);
     std::vector<int32_t> limits(lite::kFilterStep, 64 * static_cast<int32_t>(words));
     limits[13] += 1;
+    const uint32_t only = 0;
     uint64_t fewer = 0;
     lite::CompareDifferences(
         {places.size(), places.data(), lite::kFilterStep, weights.data(), limits.data()},
-        ones.data(), 0, 1, &fewer, 1);
+        ones.data(), 0, &only, 1, &fewer, 1);
     EXPECT_EQ(fewer, 1u << 13);
   }
 }
