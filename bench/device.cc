@@ -46,8 +46,7 @@ NetworkPlan PlanOf(const std::string& network) {
 void Section(benchmark::State& state, const std::string& network, EngineFactory make) {
   const NetworkPlan plan = PlanOf(network);
   std::mt19937 rng(kSeed);
-  const v1::Section section =
-      testing::RandomSection(plan, 0, 0, testing::Weights::kReal, &rng);
+  const v1::Section section = testing::RandomSection(plan, 0, 0, testing::Weights::kReal, &rng);
   auto engine = make(plan, section);
   const std::vector<SectionInput> sample = testing::RandomBatch(plan.node(0, 0), 1, &rng);
   for (auto _ : state) {

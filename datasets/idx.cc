@@ -216,7 +216,8 @@ absl::Status IdxRows::Read(int64_t index, uint8_t* row) {
   next_ = -1;
   const int got = gzread(file_, row, static_cast<unsigned>(row_bytes_));
   if (got < 0) return Damaged();
-  if (got < row_bytes_) return Bad(path_, absl::StrCat("is truncated in row ", index, " of ", count_));
+  if (got < row_bytes_)
+    return Bad(path_, absl::StrCat("is truncated in row ", index, " of ", count_));
   next_ = index + 1;
   if (next_ < count_) return absl::OkStatus();
   char more;

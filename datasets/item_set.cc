@@ -43,8 +43,7 @@ std::string MnistFolder() {
 }  // namespace
 
 absl::StatusOr<ItemSet::File> ItemSet::ReadPair(const std::string& dir, const std::string& prefix,
-                                                int classes, const std::string& hint,
-                                                bool hold) {
+                                                int classes, const std::string& hint, bool hold) {
   const absl::StatusOr<std::string> images =
       FindFile(dir, absl::StrCat(prefix, "-images-idx3-ubyte"), hint);
   if (!images.ok()) return images.status();

@@ -17,7 +17,7 @@ namespace ddnn {
 /// One grey picture of one thing, before anybody looks at it.
 struct Item {
   static constexpr int kSide = 28;
-  std::array<uint8_t, kSide * kSide> pixels = {};
+  std::array<uint8_t, kSide* kSide> pixels = {};
   int label = 0;
   uint64_t key = 0;  ///< names the item whatever the split: file << 32 | index in the file
 };
@@ -46,8 +46,8 @@ class ItemSet {
 
  private:
   struct File {
-    IdxArray images;                   // empty where there are `rows`
-    std::unique_ptr<IdxRows> rows;     // of pictures
+    IdxArray images;                // empty where there are `rows`
+    std::unique_ptr<IdxRows> rows;  // of pictures
     IdxArray labels;
   };
 
@@ -59,7 +59,7 @@ class ItemSet {
 
   std::vector<std::string> class_names_;
   File train_, test_;
-  mutable std::mutex reading_;  // of test_.rows
+  mutable std::mutex reading_;                    // of test_.rows
   std::array<std::vector<uint32_t>, 3> members_;  // by Split; see SplitPictures
 };
 

@@ -121,8 +121,7 @@ class OpenCv : public PictureLibrary {
     return Bad(path, "cannot be played, expected a video file");
   }
 
-  absl::StatusOr<std::unique_ptr<VideoReader>> OpenCamera(int number,
-                                                          const Shape& shape) override {
+  absl::StatusOr<std::unique_ptr<VideoReader>> OpenCamera(int number, const Shape& shape) override {
     auto capture = std::make_unique<Capture>();
     capture->name = absl::StrCat("/dev/video", number);
     capture->shape = shape;

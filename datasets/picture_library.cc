@@ -14,7 +14,8 @@ absl::StatusOr<PictureLibrary*> Load() {
   if (made == nullptr) {
     return absl::UnavailableError(absl::StrCat(
         "pictures, videos and cameras need libddnn-opencv.so, in ../lib/ddnn beside the program's "
-        "folder: ", dlerror()));
+        "folder: ",
+        dlerror()));
   }
   return reinterpret_cast<decltype(&DdnnPictureLibrary)>(made)();
 }

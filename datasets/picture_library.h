@@ -28,7 +28,8 @@ class PictureLibrary {
 };
 
 /// Loads the library the first time, from ../lib/ddnn beside the program's folder; it stays loaded.
-/// UNAVAILABLE when it, or something that it needs, is not there. Safe to call from several threads.
+/// UNAVAILABLE when it, or something that it needs, is not there. Safe to call from several
+/// threads.
 absl::StatusOr<PictureLibrary*> LoadPictureLibrary();
 
 }  // namespace ddnn

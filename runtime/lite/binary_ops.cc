@@ -230,8 +230,8 @@ class BitLinear : public Op {
       out->integers[o] =
           in.masked
               ? BinaryDot(in.bits.data(), weights, in.mask.data(), words_, valid_count)
-              : valid_count - 2 * static_cast<int32_t>(
-                                      CountDifferences(in.bits.data(), weights, words_));
+              : valid_count -
+                    2 * static_cast<int32_t>(CountDifferences(in.bits.data(), weights, words_));
     }
     return absl::OkStatus();
   }

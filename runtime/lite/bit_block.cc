@@ -66,7 +66,8 @@ class BitBlock : public Op {
     size_t word, bit;
   };
   Place PlaceOf(int k, int channel) const {
-    if (joined_) return {size_t{1} * (k / kernel_), size_t{1} * (k % kernel_ * in_.channels + channel)};
+    if (joined_)
+      return {size_t{1} * (k / kernel_), size_t{1} * (k % kernel_ * in_.channels + channel)};
     return {k * pixel_words_ + channel / 64, size_t{1} * (channel % 64)};
   }
 
@@ -93,7 +94,8 @@ class BitBlock : public Op {
       const size_t from_first = word / words_in_row * row_words_ + word % words_in_row;
       places_.push_back(static_cast<uint32_t>(2 * from_first + half % 2));
       for (size_t f = 0; f < filters_; ++f) {
-        weights_.push_back(f < filters.size() ? static_cast<uint32_t>(filters[f][word] >> shift) : 0);
+        weights_.push_back(f < filters.size() ? static_cast<uint32_t>(filters[f][word] >> shift)
+                                              : 0);
       }
     }
     CountOnes(conv);
@@ -123,8 +125,8 @@ class BitBlock : public Op {
     return classes;
   }
 
-  // sum = valid - 2 * differing >= at. What lies outside has bits 0, so that it differs wherever the
-  // weight is 1: that many more may differ.
+  // sum = valid - 2 * differing >= at. What lies outside has bits 0, so that it differs wherever
+  // the weight is 1: that many more may differ.
   void AddLimits(const Inside& rows, const Inside& columns) {
     const int64_t valid =
         int64_t{1} * (rows.end - rows.begin) * (columns.end - columns.begin) * in_.channels;

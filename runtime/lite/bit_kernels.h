@@ -16,8 +16,8 @@ namespace lite {
 /// Weights and limits of binary filters are held for a multiple of this many.
 constexpr size_t kFilterStep = 16;
 
-/// Filters of a binary convolution over bits. Windows and weights are counted in halves of words, 32
-/// bits each, the low half first.
+/// Filters of a binary convolution over bits. Windows and weights are counted in halves of words,
+/// 32 bits each, the low half first.
 struct BitFilters {
   size_t halves;            ///< of a window
   const uint32_t* places;   ///< [halves]: where the window's halves are, from its first on
@@ -43,8 +43,8 @@ uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words);
 /// How many bits are 1. What the machine can do at most: the other loops are measured against it.
 uint64_t CountOnes(const uint64_t* a, size_t words);
 
-/// Binary filters over values of 16 or 32 bits, as many as these have bits at most. A filter's sum is
-/// that of in[i + place] over its places with weight +1 less that over those with -1.
+/// Binary filters over values of 16 or 32 bits, as many as these have bits at most. A filter's sum
+/// is that of in[i + place] over its places with weight +1 less that over those with -1.
 template <typename T>
 struct TapFilters {
   size_t filters;

@@ -77,8 +77,9 @@ class BlockEnd {
   const Shape sums_, out_;
   const size_t groups_;
   std::optional<PoolWindow> pool_;
-  std::vector<Bits> flip_;         // [groups]
-  std::vector<Bits> row_, pooled_;  // of one group, before and after the windows' columns are joined
+  std::vector<Bits> flip_;  // [groups]
+  std::vector<Bits> row_,
+      pooled_;  // of one group, before and after the windows' columns are joined
 };
 
 }  // namespace lite

@@ -41,7 +41,9 @@ Values InputValues(const ValueType& type, int32_t offset) {
 class LiteEngine : public Engine {
  public:
   LiteEngine(const NetworkPlan& plan, const NodePlan& node)
-      : spec_input_(plan.spec().input()), node_(node), input_(InputValues(node.input, spec_input_.offset())) {}
+      : spec_input_(plan.spec().input()),
+        node_(node),
+        input_(InputValues(node.input, spec_input_.offset())) {}
 
   absl::Status Prepare(const SectionLayout& layout, const v1::Section& section) {
     absl::Status status = Make(layout.body, section.body(), input_, &body_);

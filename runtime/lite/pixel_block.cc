@@ -1,7 +1,7 @@
-// A binary block over pixels. The picture is laid out once per sample as planes of 16 bits (32 where
-// sums need it), padded with zeros and, for a stride of s, split into s * s planes of every s-th row
-// and column: then each weight adds or subtracts a run of values for a whole plane of sums at once,
-// wherever its rows begin and end.
+// A binary block over pixels. The picture is laid out once per sample as planes of 16 bits (32
+// where sums need it), padded with zeros and, for a stride of s, split into s * s planes of every
+// s-th row and column: then each weight adds or subtracts a run of values for a whole plane of sums
+// at once, wherever its rows begin and end.
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -71,9 +71,9 @@ class PixelBlock : public Op {
         group->ends.push_back(static_cast<uint32_t>(group->places.size()));
       }
       // No sum comes near the ends of T's range: beyond them all reach it, or none.
-      group->above.push_back(static_cast<T>(
-          std::clamp<int64_t>(int64_t{threshold.at(f)} - 1, std::numeric_limits<T>::min(),
-                              std::numeric_limits<T>::max())));
+      group->above.push_back(static_cast<T>(std::clamp<int64_t>(int64_t{threshold.at(f)} - 1,
+                                                                std::numeric_limits<T>::min(),
+                                                                std::numeric_limits<T>::max())));
     }
   }
 

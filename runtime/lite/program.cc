@@ -65,8 +65,8 @@ class Compiler {
   // binary_conv, threshold or binary_conv, max_pool, threshold; 0 where they are not there.
   size_t AddBinaryBlock(const std::vector<LayerSlot>& slots, const Layers& layers, size_t i) {
     const bool pixels = last().form == Form::kPixels;
-    const bool bits = last().form == Form::kPixelBits ||
-                      (last().form == Form::kBits && !last().masked);
+    const bool bits =
+        last().form == Form::kPixelBits || (last().form == Form::kBits && !last().masked);
     if (!(pixels || bits) || slots[i].out.kind != ValueKind::kInteger) return 0;
     const auto layer = [&](size_t at) -> const v1::SectionLayer& {
       return layers[static_cast<int>(at)];
@@ -77,8 +77,7 @@ class Compiler {
     if (pooled) ++end;
     if (end >= slots.size() || !layer(end).has_threshold()) return 0;
     if (bits) ToForm(Form::kPixelBits);
-    const BinaryBlock block = {&layer(i).binary_conv(),
-                               pooled ? &layer(i + 1).max_pool() : nullptr,
+    const BinaryBlock block = {&layer(i).binary_conv(), pooled ? &layer(i + 1).max_pool() : nullptr,
                                &layer(end).threshold(), slots[i].out.shape, slots[end].out.shape};
     auto op = pixels ? MakePixelBlock(block, last()) : MakeBitBlock(block, last().shape);
     Push(std::move(op), block.out, Form::kPixelBits);

@@ -24,8 +24,8 @@ class Program {
       const std::vector<LayerSlot>& slots,
       const google::protobuf::RepeatedPtrField<v1::SectionLayer>& layers, const Values& input);
 
-  /// The last layer's output, in planes, or `in` if there are no layers and `in` is; valid until the
-  /// next call.
+  /// The last layer's output, in planes, or `in` if there are no layers and `in` is; valid until
+  /// the next call.
   absl::StatusOr<const Values*> Run(const Values& in);
 
   /// An output as Run gives it, for what comes next.

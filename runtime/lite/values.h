@@ -18,8 +18,8 @@ enum class Form {
   kFloats,
 };
 
-/// The values between two layers, one sample, in the order [C, H, W] unless the form says otherwise.
-/// Buffers are sized once, on creation of the engine, and reused for every sample.
+/// The values between two layers, one sample, in the order [C, H, W] unless the form says
+/// otherwise. Buffers are sized once, on creation of the engine, and reused for every sample.
 struct Values {
   Shape shape;
   Form form = Form::kFloats;

@@ -125,8 +125,8 @@ class XnnpackOp : public Op {
   }
 
  private:
-  // [rows, columns] -> [columns, rows], in squares whose lines all stay in the first cache: rows that
-  // are a power of 2 apart would throw each other out.
+  // [rows, columns] -> [columns, rows], in squares whose lines all stay in the first cache: rows
+  // that are a power of 2 apart would throw each other out.
   static void Transpose(const float* from, int rows, int columns, float* to) {
     constexpr int kSquare = 16;
     for (int r0 = 0; r0 < rows; r0 += kSquare) {
@@ -134,7 +134,8 @@ class XnnpackOp : public Op {
       for (int c0 = 0; c0 < columns; c0 += kSquare) {
         const int c1 = std::min(columns, c0 + kSquare);
         for (int c = c0; c < c1; ++c) {
-          for (int r = r0; r < r1; ++r) to[size_t{1} * c * rows + r] = from[size_t{1} * r * columns + c];
+          for (int r = r0; r < r1; ++r)
+            to[size_t{1} * c * rows + r] = from[size_t{1} * r * columns + c];
         }
       }
     }

@@ -26,7 +26,9 @@ std::atomic<int64_t> g_allocations{0};
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
 [[gnu::noinline]] void operator delete(void* memory, size_t, std::align_val_t) noexcept {
   std::free(memory);
 }
@@ -53,7 +55,8 @@ TEST_P(AllocationTest, ASampleTakesNoMemoryButItsFeaturesAndScores) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sections, AllocationTest, ::testing::Values(R"(
+INSTANTIATE_TEST_SUITE_P(Sections, AllocationTest,
+                         ::testing::Values(R"(
     name: 'binary' views: 1 class_name: ['a', 'b']
     input { channels: 3 height: 32 width: 32 offset: 0 scale: 0.00390625 }
     tier { name: 'device'
@@ -64,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(Sections, AllocationTest, ::testing::Values(R"(
            layer { batch_norm {} } layer { sign {} }
            exit { name: 'e' layer { flatten {} } layer { binary_linear { outputs: 2 } }
                   layer { batch_norm {} } } })",
-                                                                     R"(
+                                           R"(
     name: 'float' views: 1 class_name: ['a', 'b']
     input { channels: 1 height: 16 width: 16 offset: 128 scale: 0.0078125 }
     tier { name: 'device'

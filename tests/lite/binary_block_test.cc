@@ -1,5 +1,5 @@
-// Binary convolutions with pool and threshold, in every set of instructions that this processor has,
-// against the reference that computes layer by layer.
+// Binary convolutions with pool and threshold, in every set of instructions that this processor
+// has, against the reference that computes layer by layer.
 #include "runtime/lite/binary_block.h"
 
 #include <gtest/gtest.h>
@@ -27,9 +27,8 @@ std::string RandomBlock(int filters, int* size, std::mt19937* rng) {
   const int kernel = Between(1, std::min(5, *size), rng), stride = Between(1, 3, rng);
   const int padding = Between(0, kernel - 1, rng);
   *size = (*size + 2 * padding - kernel) / stride + 1;
-  std::string block =
-      absl::StrCat("layer { binary_conv { filters: ", filters, " kernel: ", kernel,
-                   " stride: ", stride, " padding: ", padding, " } } ");
+  std::string block = absl::StrCat("layer { binary_conv { filters: ", filters, " kernel: ", kernel,
+                                   " stride: ", stride, " padding: ", padding, " } } ");
   if (Between(0, 2, rng) > 0) {
     const int pool = Between(1, std::min(3, *size), rng), step = Between(1, 3, rng);
     const int around = Between(0, (pool - 1) / 2, rng);
@@ -63,8 +62,7 @@ class BinaryBlockTest : public ::testing::TestWithParam<std::string> {
 
   void ExpectAsTheReference(const NetworkPlan& plan, std::mt19937* rng) {
     const NodePlan& node = plan.node(0, 0);
-    const v1::Section section =
-        testing::RandomSection(plan, 0, 0, testing::Weights::kDyadic, rng);
+    const v1::Section section = testing::RandomSection(plan, 0, 0, testing::Weights::kDyadic, rng);
     auto engine = CreateLiteEngine(plan, section);
     ASSERT_TRUE(engine.ok()) << engine.status();
     for (const SectionInput& input : testing::RandomBatch(node, 2, rng)) {
@@ -82,8 +80,7 @@ class BinaryBlockTest : public ::testing::TestWithParam<std::string> {
   std::string before_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Instructions, BinaryBlockTest,
-                         ::testing::ValuesIn(lite::KernelTargets()),
+INSTANTIATE_TEST_SUITE_P(Instructions, BinaryBlockTest, ::testing::ValuesIn(lite::KernelTargets()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(BinaryBlockTest, GivesTheBitsOfItsLayersOneByOne) {
