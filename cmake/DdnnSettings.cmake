@@ -7,10 +7,6 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
-# Programs find what they load themselves in ../lib/ddnn, in the build folder as when installed.
-set(CMAKE_BUILD_RPATH "$ORIGIN/../lib/ddnn")
-set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib/ddnn")
-
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")

@@ -21,6 +21,21 @@ absl::Status Bad(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
+absl::Status CannotOpen(const std::string& path) {
+  const std::string message = absl::StrCat(path, ": ", std::strerror(errno));
+  return errno == ENOENT ? absl::NotFoundError(message) : absl::UnavailableError(message);
+}
+
+absl::Status CannotRead(const std::string& path) {
+  return absl::UnavailableError(absl::StrCat(path, ": cannot be read: ", std::strerror(errno)));
+}
+
+bool IsGzip(const char* bytes, size_t size) {
+  return size >= 2 && bytes[0] == '\x1f' && bytes[1] == '\x8b';
+}
+
+}  // namespace
+
 // Unpacks a gzip file piece by piece, so that neither side of it is in memory twice.
 class GzipReader {
  public:
@@ -68,6 +83,8 @@ class GzipReader {
   bool ended_ = false;
 };
 
+namespace {
+
 uint32_t BigEndian32(const std::string& bytes, size_t at) {
   uint32_t value = 0;
   for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
@@ -79,10 +96,7 @@ uint32_t BigEndian32(const std::string& bytes, size_t at) {
 absl::StatusOr<std::string> ReadFileMaybeGzip(const std::string& path, int64_t max_bytes) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                        &std::fclose);
-  if (file == nullptr) {
-    const std::string message = absl::StrCat(path, ": ", std::strerror(errno));
-    return errno == ENOENT ? absl::NotFoundError(message) : absl::UnavailableError(message);
-  }
+  if (file == nullptr) return CannotOpen(path);
   std::string out;
   std::unique_ptr<GzipReader> gzip;
   bool first = true;
@@ -90,9 +104,7 @@ absl::StatusOr<std::string> ReadFileMaybeGzip(const std::string& path, int64_t m
   while (true) {
     const size_t got = std::fread(chunk, 1, sizeof(chunk), file.get());
     if (got == 0) break;
-    if (first && got >= 2 && chunk[0] == '\x1f' && chunk[1] == '\x8b') {
-      gzip = std::make_unique<GzipReader>(path, max_bytes);
-    }
+    if (first && IsGzip(chunk, got)) gzip = std::make_unique<GzipReader>(path, max_bytes);
     first = false;
     if (gzip != nullptr) {
       if (absl::Status fed = gzip->Feed(chunk, got, &out); !fed.ok()) return fed;
@@ -103,9 +115,7 @@ absl::StatusOr<std::string> ReadFileMaybeGzip(const std::string& path, int64_t m
       return Bad(path, absl::StrCat("is larger than ", max_bytes, " bytes"));
     }
   }
-  if (std::ferror(file.get()) != 0) {
-    return absl::UnavailableError(absl::StrCat(path, ": cannot be read: ", std::strerror(errno)));
-  }
+  if (std::ferror(file.get()) != 0) return CannotRead(path);
   if (gzip != nullptr) {
     if (absl::Status finished = gzip->Finish(); !finished.ok()) return finished;
   }
@@ -172,60 +182,79 @@ absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int6
 absl::StatusOr<std::unique_ptr<IdxRows>> IdxRows::Open(const std::string& path,
                                                        const std::vector<int64_t>& row) {
   std::unique_ptr<IdxRows> rows(new IdxRows(path));
-  rows->file_ = gzopen(path.c_str(), "rbe");
-  if (rows->file_ == nullptr) {
-    const std::string message = absl::StrCat(path, ": ", std::strerror(errno));
-    return errno == ENOENT ? absl::NotFoundError(message) : absl::UnavailableError(message);
-  }
-  if (absl::Status started = rows->Start(row); !started.ok()) return started;
+  if (rows->file_ == nullptr) return CannotOpen(path);
+  std::vector<int64_t> dims = {-1};
+  dims.insert(dims.end(), row.begin(), row.end());
+  rows->header_ = 4 + 4 * dims.size();
+  if (absl::Status filled = rows->Fill(rows->header_); !filled.ok()) return filled;
+  const absl::StatusOr<std::vector<int64_t>> found =
+      ParseHeader(path, rows->read_.substr(0, rows->header_), dims);
+  if (!found.ok()) return found.status();
+  rows->count_ = found->front();
+  for (const int64_t dim : row) rows->row_bytes_ *= dim;
+  rows->Drop(rows->header_);
   return rows;
 }
 
-IdxRows::~IdxRows() {
-  if (file_ != nullptr) gzclose(file_);
-}
+IdxRows::IdxRows(std::string path)
+    : path_(std::move(path)), file_(std::fopen(path_.c_str(), "rbe"), &std::fclose) {}
+IdxRows::~IdxRows() = default;
 
-absl::Status IdxRows::Start(const std::vector<int64_t>& row) {
-  std::vector<int64_t> dims = {-1};
-  dims.insert(dims.end(), row.begin(), row.end());
-  std::string header(4 + 4 * dims.size(), '\0');
-  const int got = gzread(file_, &header[0], static_cast<unsigned>(header.size()));
-  if (got < 0) return Damaged();
-  header.resize(got);
-  const absl::StatusOr<std::vector<int64_t>> found = ParseHeader(path_, header, dims);
-  if (!found.ok()) return found.status();
-  header_ = static_cast<int64_t>(header.size());
-  count_ = found->front();
-  row_bytes_ = 1;
-  for (const int64_t dim : row) row_bytes_ *= dim;
+// Unpacks until so many bytes are there, or the file has ended.
+absl::Status IdxRows::Fill(size_t wanted) {
+  // Small: what is packed well becomes a thousand times as much.
+  char chunk[1024];
+  while (!ended_ && read_.size() - at_ < wanted) {
+    const bool first = std::ftell(file_.get()) == 0;
+    const size_t got = std::fread(chunk, 1, sizeof(chunk), file_.get());
+    if (std::ferror(file_.get()) != 0) return CannotRead(path_);
+    ended_ = got == 0;
+    if (ended_) return gzip_ == nullptr ? absl::OkStatus() : gzip_->Finish();
+    read_.erase(0, at_);
+    at_ = 0;
+    if (first && IsGzip(chunk, got)) gzip_ = std::make_unique<GzipReader>(path_, kMaxIdxBytes);
+    if (gzip_ == nullptr) {
+      read_.append(chunk, got);
+    } else if (absl::Status fed = gzip_->Feed(chunk, got, &read_); !fed.ok()) {
+      return fed;
+    }
+  }
   return absl::OkStatus();
 }
 
-absl::Status IdxRows::Damaged() const {
-  int code = Z_OK;
-  const char* why = gzerror(file_, &code);
-  return Bad(path_, code == Z_BUF_ERROR ? "gzip data ends early, the file is truncated"
-                                        : absl::StrCat("damaged gzip data: ", why));
+void IdxRows::Drop(size_t bytes) { at_ += bytes; }
+
+absl::Status IdxRows::Restart() {
+  if (std::fseek(file_.get(), 0, SEEK_SET) != 0) return CannotRead(path_);
+  gzip_.reset();
+  read_.clear();
+  at_ = 0;
+  ended_ = false;
+  next_ = 0;
+  if (absl::Status filled = Fill(header_); !filled.ok()) return filled;
+  if (read_.size() < header_) return Bad(path_, "has become shorter");
+  Drop(header_);
+  return absl::OkStatus();
 }
 
 absl::Status IdxRows::Read(int64_t index, uint8_t* row) {
-  // Forward over what is left out, or anew from the beginning.
-  if (index != next_ && gzseek(file_, header_ + index * row_bytes_, SEEK_SET) < 0) {
-    return Bad(path_, absl::StrCat("row ", index, " cannot be reached"));
+  if (index < next_) {
+    if (absl::Status restarted = Restart(); !restarted.ok()) return restarted;
   }
-  next_ = -1;
-  const int got = gzread(file_, row, static_cast<unsigned>(row_bytes_));
-  if (got < 0) return Damaged();
-  if (got < row_bytes_)
-    return Bad(path_, absl::StrCat("is truncated in row ", index, " of ", count_));
-  next_ = index + 1;
-  if (next_ < count_) return absl::OkStatus();
-  char more;
-  const int behind = gzread(file_, &more, 1);
-  if (behind < 0) return Damaged();
-  if (behind > 0) return Bad(path_, "has trailing bytes");
-  next_ = -1;
-  return absl::OkStatus();
+  while (true) {
+    if (absl::Status filled = Fill(row_bytes_); !filled.ok()) return filled;
+    if (read_.size() - at_ < row_bytes_) {
+      return Bad(path_, absl::StrCat("is truncated in row ", next_, " of ", count_));
+    }
+    if (next_ == index) break;
+    Drop(row_bytes_);
+    ++next_;
+  }
+  std::memcpy(row, &read_[at_], row_bytes_);
+  Drop(row_bytes_);
+  if (++next_ < count_) return absl::OkStatus();
+  if (absl::Status filled = Fill(1); !filled.ok()) return filled;
+  return read_.size() == at_ ? absl::OkStatus() : Bad(path_, "has trailing bytes");
 }
 
 }  // namespace ddnn

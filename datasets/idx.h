@@ -2,14 +2,13 @@
 #define DDNN_DATASETS_IDX_H_
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-
-struct gzFile_s;
 
 namespace ddnn {
 
@@ -29,6 +28,8 @@ struct IdxArray {
 /// shorter or longer than its header says.
 absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const std::vector<int64_t>& dims);
 
+class GzipReader;
+
 /// The rows of such a file along its first dimension, read as they are asked for, so that a device
 /// that plays a file need not hold it. Not safe to call from several threads.
 class IdxRows {
@@ -46,13 +47,19 @@ class IdxRows {
   absl::Status Read(int64_t index, uint8_t* row);
 
  private:
-  explicit IdxRows(std::string path) : path_(std::move(path)) {}
-  absl::Status Start(const std::vector<int64_t>& row);
-  absl::Status Damaged() const;
+  explicit IdxRows(std::string path);
+  absl::Status Restart();
+  absl::Status Fill(size_t wanted);
+  void Drop(size_t bytes);
 
   const std::string path_;
-  gzFile_s* file_ = nullptr;  // zlib's, which reads files without gzip too
-  int64_t header_ = 0, row_bytes_ = 0, count_ = 0, next_ = 0;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  std::unique_ptr<GzipReader> gzip_;  // null: the file is not packed
+  std::string read_;                  // unpacked, from `at_` on not yet taken
+  size_t at_ = 0;
+  bool ended_ = false;
+  size_t header_ = 0, row_bytes_ = 1;
+  int64_t count_ = 0, next_ = 0;
 };
 
 }  // namespace ddnn

@@ -2,20 +2,26 @@
 
 #include <dlfcn.h>
 
+#include <filesystem>
+#include <string>
+#include <system_error>
+
 #include "absl/strings/str_cat.h"
 
 namespace ddnn {
 namespace {
 
 absl::StatusOr<PictureLibrary*> Load() {
-  // Found by the program's RUNPATH, see cmake/DdnnSettings.cmake.
-  void* library = dlopen("libddnn-opencv.so", RTLD_NOW | RTLD_LOCAL);
+  // By its whole path: what dlopen searches depends on who calls it, sanitizers for one.
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::string path = program.parent_path().parent_path() / "lib/ddnn/libddnn-opencv.so";
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   void* made = library == nullptr ? nullptr : dlsym(library, "DdnnPictureLibrary");
   if (made == nullptr) {
-    return absl::UnavailableError(absl::StrCat(
-        "pictures, videos and cameras need libddnn-opencv.so, in ../lib/ddnn beside the program's "
-        "folder: ",
-        dlerror()));
+    const char* why = dlerror();
+    return absl::UnavailableError(
+        absl::StrCat("pictures, videos and cameras need OpenCV: ", why == nullptr ? path : why));
   }
   return reinterpret_cast<decltype(&DdnnPictureLibrary)>(made)();
 }

@@ -4,6 +4,8 @@
 // VPOPCNTDQ is in this one.
 #define HWY_WANT_AVX3_DL 1
 #define HWY_WANT_SSE4 1
+// Vectors without a size cannot be in arrays; a device has none of these.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #include <hwy/foreach_target.h>
 // The order matters: what follows is compiled for each target.
 #include <hwy/highway.h>
@@ -19,7 +21,8 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Where only bytes can be counted, sums stay in bytes for as long as they fit: 31 times 8 bits.
-#if HWY_TARGET == HWY_AVX3_DL
+// Of two targets of x86 the better has the lower number; those of Arm have higher ones.
+#if HWY_TARGET <= HWY_AVX3_DL
 constexpr bool kCountsLanes = true;
 #else
 constexpr bool kCountsLanes = false;
@@ -73,7 +76,7 @@ HWY_INLINE Half SetHalf(const uint64_t* window, size_t place) {
 }
 
 // A tile of kPixels windows times kVectors vectors of filters; its counters stay in registers.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3
 constexpr size_t kTilePixels = 4, kTileVectors = 4;
 #else
 constexpr size_t kTilePixels = 2, kTileVectors = 4;
@@ -296,12 +299,22 @@ void CompareSums(const TapFilters<int32_t>& filters, const int32_t* in, size_t c
 
 std::string KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
 
+bool KernelsRunHere() {
+#if HWY_ARCH_X86
+  return (hwy::SupportedTargets() & HWY_TARGETS) != 0;
+#else
+  return true;
+#endif
+}
+
 std::vector<std::string> KernelTargets() {
   std::vector<std::string> names;
   // The best has the lowest bit.
   for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1) {
     names.push_back(hwy::TargetName(left & -left));
   }
+  // An Arm processor without AES is not counted among those that NEON is for, and has it.
+  if (names.empty()) names.push_back(KernelTarget());
   return names;
 }
 

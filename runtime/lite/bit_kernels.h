@@ -65,6 +65,9 @@ void CompareSums(const TapFilters<int32_t>& filters, const int32_t* in, size_t c
 /// The instructions that are used: "AVX3_DL" (AVX-512 with VPOPCNTDQ), "NEON".
 std::string KernelTarget();
 
+/// False on an x86 processor without SSE4, where nothing of this may be called.
+bool KernelsRunHere();
+
 /// For tests and benchmarks: what this processor could use, the best first; and using it from now
 /// on, in the whole process.
 std::vector<std::string> KernelTargets();

@@ -11,6 +11,7 @@
 #include "runtime/core/bundle.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/core/section_input.h"
+#include "runtime/lite/bit_kernels.h"
 #include "runtime/lite/bit_stream.h"
 #include "runtime/lite/program.h"
 
@@ -165,6 +166,10 @@ class LiteEngine : public Engine {
 
 absl::StatusOr<std::unique_ptr<Engine>> CreateLiteEngine(const NetworkPlan& plan,
                                                          const v1::Section& section) {
+  if (!lite::KernelsRunHere()) {
+    return absl::FailedPreconditionError(
+        "this processor has no SSE4.2, which sections need to run");
+  }
   absl::Status status = CheckSection(plan, section);
   if (!status.ok()) return status;
   auto tier = plan.FindTier(section.tier());

@@ -14,7 +14,8 @@ namespace ddnn {
 /// sample's values. Binary layers run on packed bits and integers, float layers through XNNPACK, on
 /// the calling thread. A batch is run sample by sample, without allocating but for the results.
 ///
-/// INVALID_ARGUMENT when the section does not fit the plan (CheckSection), naming the layer.
+/// INVALID_ARGUMENT when the section does not fit the plan (CheckSection), naming the layer;
+/// FAILED_PRECONDITION on an x86 processor without SSE4.2.
 absl::StatusOr<std::unique_ptr<Engine>> CreateLiteEngine(const NetworkPlan& plan,
                                                          const v1::Section& section);
 

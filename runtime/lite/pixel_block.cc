@@ -27,13 +27,14 @@ class PixelBlock : public Op {
         sums_(block.sums),
         offset_(in.offset),
         stride_(std::max(1, block.conv->stride())),
+        phases_(std::min(stride_, block.conv->kernel())),
         padding_(block.conv->padding()),
         reach_((block.conv->kernel() - 1) / stride_),
         pitch_(sums_.width + reach_),
         plane_(size_t{1} * (sums_.height + reach_) * pitch_),
         count_((size_t{1} * sums_.height * pitch_ + kAtOnce - 1) / kAtOnce * kAtOnce),
         end_(block),
-        planes_(in_.channels * stride_ * stride_ * plane_ + 2 * kAtOnce),
+        planes_(in_.channels * phases_ * phases_ * plane_ + 2 * kAtOnce),
         reached_(end_.groups() * count_) {
     AddFilters(*block.conv, *block.threshold);
   }
@@ -80,7 +81,7 @@ class PixelBlock : public Op {
   // Of weight `i` of a filter, [C, kernel, kernel].
   uint32_t PlaceOf(int i, int kernel) const {
     const int c = i / (kernel * kernel), y = i / kernel % kernel, x = i % kernel;
-    const size_t phase = (c * stride_ + y % stride_) * stride_ + x % stride_;
+    const size_t phase = (c * phases_ + y % stride_) * phases_ + x % stride_;
     return static_cast<uint32_t>(phase * plane_ + y / stride_ * pitch_ + x / stride_);
   }
 
@@ -89,9 +90,10 @@ class PixelBlock : public Op {
     for (int c = 0; c < in_.channels; ++c) {
       for (int y = 0; y < in_.height; ++y, pixel += in_.width) {
         const int row = (y + padding_) / stride_;
-        if (row >= sums_.height + reach_) continue;
-        for (int phase = 0; phase < stride_; ++phase) {
-          const size_t at = (c * stride_ + (y + padding_) % stride_) * stride_ + phase;
+        const int row_phase = (y + padding_) % stride_;
+        if (row >= sums_.height + reach_ || row_phase >= phases_) continue;
+        for (int phase = 0; phase < phases_; ++phase) {
+          const size_t at = (c * phases_ + row_phase) * phases_ + phase;
           LayOutRow(pixel, phase, &planes_[at * plane_ + row * pitch_]);
         }
       }
@@ -115,13 +117,15 @@ class PixelBlock : public Op {
   }
 
   const Shape in_, sums_;
-  const int offset_, stride_, padding_, reach_;
+  const int offset_, stride_;
+  const int phases_;  // of each stride's rows or columns, those that a kernel reaches
+  const int padding_, reach_;
   const size_t pitch_;  // of a plane's rows
   const size_t plane_;  // values of a plane
   const size_t count_;  // sums of a filter, those behind the ends of rows and the last row included
   BlockEnd<Bits> end_;
   std::vector<Group> groups_;
-  AlignedVector<T> planes_;      // [C, stride, stride, plane]
+  AlignedVector<T> planes_;      // [C, phases, phases, plane]
   AlignedVector<Bits> reached_;  // [groups, count]
 };
 

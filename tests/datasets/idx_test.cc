@@ -122,7 +122,10 @@ TEST_F(Idx, ReadingRowsFindsWhatIsWrongWithTheFile) {
   EXPECT_THAT(error(IdxBytes({5000, 99}, data)), HasSubstr("dimension 1 is 99, expected 100"));
   EXPECT_THAT(error(IdxBytes({5001, 100}, data)), HasSubstr("is truncated in row 5000 of 5001"));
   EXPECT_THAT(error(IdxBytes({4999, 100}, data)), HasSubstr("has trailing bytes"));
-  EXPECT_THAT(error(packed.substr(0, packed.size() / 2)), HasSubstr("is truncated"));
+  for (const size_t size : {size_t{2}, packed.size() / 2, packed.size() - 8, packed.size() - 1}) {
+    EXPECT_THAT(error(packed.substr(0, size)), HasSubstr("is truncated"));
+  }
+  EXPECT_THAT(error(packed + "x"), HasSubstr("behind the end"));
   std::string wrong_sum = packed;
   wrong_sum[packed.size() - 6] ^= 1;
   EXPECT_THAT(error(wrong_sum), HasSubstr("damaged gzip"));

@@ -22,17 +22,30 @@ int Between(int low, int high, std::mt19937* rng) {
   return low + static_cast<int>((*rng)() % (high - low + 1));
 }
 
-// binary_conv, often max_pool, batch_norm, sign; sizes shrink from `size`.
-std::string RandomBlock(int filters, int* size, std::mt19937* rng) {
-  const int kernel = Between(1, std::min(5, *size), rng), stride = Between(1, 3, rng);
-  const int padding = Between(0, kernel - 1, rng);
-  *size = (*size + 2 * padding - kernel) / stride + 1;
+struct Size {
+  int height, width;
+  void Shrink(int kernel, int stride, int padding) {
+    height = (height + 2 * padding - kernel) / stride + 1;
+    width = (width + 2 * padding - kernel) / stride + 1;
+  }
+  int smaller() const { return std::min(height, width); }
+};
+
+// binary_conv, often max_pool, batch_norm, sign; `size` becomes the output's.
+std::string RandomBlock(int filters, Size* size, std::mt19937* rng) {
+  int kernel, padding;
+  do {
+    kernel = Between(1, 6, rng);
+    padding = Between(0, kernel - 1, rng);
+  } while (kernel > size->smaller() + 2 * padding);
+  const int stride = Between(1, 4, rng);
+  size->Shrink(kernel, stride, padding);
   std::string block = absl::StrCat("layer { binary_conv { filters: ", filters, " kernel: ", kernel,
                                    " stride: ", stride, " padding: ", padding, " } } ");
   if (Between(0, 2, rng) > 0) {
-    const int pool = Between(1, std::min(3, *size), rng), step = Between(1, 3, rng);
+    const int pool = Between(1, std::min(3, size->smaller()), rng), step = Between(1, 3, rng);
     const int around = Between(0, (pool - 1) / 2, rng);
-    *size = (*size + 2 * around - pool) / step + 1;
+    size->Shrink(pool, step, around);
     absl::StrAppend(&block, "layer { max_pool { kernel: ", pool, " stride: ", step,
                     " padding: ", around, " } } ");
   }
@@ -40,10 +53,10 @@ std::string RandomBlock(int filters, int* size, std::mt19937* rng) {
 }
 
 NetworkPlan RandomBlocks(int filters, std::mt19937* rng) {
-  int size = Between(4, 17, rng);
+  Size size = {Between(2, 17, rng), Between(2, 17, rng)};
   std::string spec = absl::StrCat(
       "name: 'n' views: 1 class_name: ['a', 'b'] input { channels: ", Between(1, 6, rng),
-      " height: ", size, " width: ", size, " offset: ", 128 * Between(0, 1, rng),
+      " height: ", size.height, " width: ", size.width, " offset: ", 128 * Between(0, 1, rng),
       " scale: 0.0078125 } tier { name: 'device' ");
   absl::StrAppend(&spec, RandomBlock(filters, &size, rng));
   absl::StrAppend(&spec, RandomBlock(Between(1, 70, rng), &size, rng));
