@@ -65,7 +65,7 @@ std::string ToHex(absl::string_view bytes);
 
 /// Reads a whole regular file of at most `max_bytes`; errors name it.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
-/// Writes through a temporary name, fsync and rename.
+/// Through a temporary name, fsync and rename; follows links, writes devices and pipes straight.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data);
 
 /// How a manifest says when samples stop at this exit.

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/core/bundle.h"
 
@@ -18,7 +20,8 @@ namespace {
 // Closes on every way out; `Close` tells what the last write came to.
 class File {
  public:
-  File(const std::string& path, int flags) : fd_(open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  File(const std::string& path, int flags)
+      : fd_(open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY, 0644)) {}
   ~File() { Close(); }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -40,6 +43,33 @@ absl::Status WriteAll(int fd, const std::string& path, absl::string_view data) {
     if (n < 0) return ErrnoToStatus(errno, path, "cannot be written");
     data.remove_prefix(static_cast<size_t>(n));
   }
+  return absl::OkStatus();
+}
+
+// As many as the kernel follows.
+constexpr int kMaxLinks = 40;
+
+// The place that a path leads to when links are followed, whether or not there is something.
+absl::StatusOr<std::string> FollowLinks(const std::string& path) {
+  std::string place = path;
+  char target[PATH_MAX];
+  for (int i = 0; i <= kMaxLinks; ++i) {
+    const ssize_t n = readlink(place.c_str(), target, sizeof(target));
+    if (n < 0) return place;  // no link, or nothing there
+    const absl::string_view next(target, static_cast<size_t>(n));
+    place = absl::StartsWith(next, "/") ? std::string(next)
+                                        : absl::StrCat(ParentFolder(place), "/", next);
+  }
+  return ErrnoToStatus(ELOOP, path, "cannot be replaced");
+}
+
+// Into a device or a pipe, which keep nothing that could be half written.
+absl::Status WriteStraight(const std::string& path, absl::string_view data) {
+  File file(path, O_WRONLY);
+  if (file.fd() < 0) return ErrnoToStatus(errno, path, "cannot be opened");
+  absl::Status status = WriteAll(file.fd(), path, data);
+  if (!status.ok()) return status;
+  if (!file.Close()) return ErrnoToStatus(errno, path, "cannot be written");
   return absl::OkStatus();
 }
 
@@ -105,16 +135,26 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data) {
-  const std::string temporary = absl::StrCat(path, ".tmp-", getpid());
+  // A rename would put a file in the place of the link or of the device itself: root's /dev/null.
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return ErrnoToStatus(EISDIR, path, "cannot be replaced");
+    if (!S_ISREG(info.st_mode)) return WriteStraight(path, data);
+  } else if (errno != ENOENT) {
+    return ErrnoToStatus(errno, path, "cannot be replaced");
+  }
+  const absl::StatusOr<std::string> place = FollowLinks(path);
+  if (!place.ok()) return place.status();
+  const std::string temporary = absl::StrCat(*place, ".tmp-", getpid());
   absl::Status status = WriteAndSync(temporary, data);
-  if (status.ok() && std::rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrnoToStatus(errno, path, "cannot be replaced");
+  if (status.ok() && std::rename(temporary.c_str(), place->c_str()) != 0) {
+    status = ErrnoToStatus(errno, *place, "cannot be replaced");
   }
   if (!status.ok()) {
     unlink(temporary.c_str());
     return status;
   }
-  return SyncFolder(ParentFolder(path));
+  return SyncFolder(ParentFolder(*place));
 }
 
 }  // namespace ddnn

@@ -1,8 +1,10 @@
 #include "runtime/core/files.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -64,8 +66,67 @@ TEST_F(Files, NameWhatIsMissing) {
 
 TEST_F(Files, LeaveNothingBesideAFolderTheyCannotReplace) {
   fs::create_directories(folder_ + "/a/b");
-  EXPECT_FALSE(WriteFileAtomically(folder_ + "/a", "x").ok());
+  const absl::Status status = WriteFileAtomically(folder_ + "/a", "x");
+  EXPECT_THAT(std::string(status.message()), HasSubstr(folder_ + "/a: cannot be replaced: Is a"));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(Files, FollowLinks) {
+  fs::create_directory(folder_ + "/inner");
+  const std::string target = folder_ + "/inner/a", link = folder_ + "/link";
+  ASSERT_TRUE(WriteFileAtomically(target, "before").ok());
+  struct stat before, after;
+  ASSERT_EQ(stat(target.c_str(), &before), 0);
+  fs::create_symlink("a", folder_ + "/inner/near");
+  fs::create_symlink("inner/near", link);
+  EXPECT_TRUE(WriteFileAtomically(link, "after").ok());
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_TRUE(fs::is_symlink(folder_ + "/inner/near"));
+  EXPECT_EQ(*ReadFile(target, 100), "after");
+  ASSERT_EQ(stat(target.c_str(), &after), 0);
+  EXPECT_NE(before.st_ino, after.st_ino) << "replaced in one step, not overwritten";
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ + "/inner"), fs::directory_iterator()), 2);
+}
+
+TEST_F(Files, FollowLinksToWhatIsNotThereYet) {
+  const std::string link = folder_ + "/link";
+  fs::create_symlink(folder_ + "/new", link);
+  EXPECT_TRUE(WriteFileAtomically(link, "x").ok());
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(ReadFile(folder_ + "/new", 100).value_or("nothing"), "x");
+}
+
+TEST_F(Files, RefuseLinksThatLeadNowhere) {
+  fs::create_symlink("b", folder_ + "/a");
+  fs::create_symlink("a", folder_ + "/b");
+  fs::create_directory(folder_ + "/inner");
+  fs::create_symlink("inner", folder_ + "/folder");
+  for (const std::string& path : {folder_ + "/a", folder_ + "/folder"}) {
+    const absl::Status status = WriteFileAtomically(path, "x");
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path + ": cannot be replaced"));
+    EXPECT_TRUE(fs::is_symlink(path));
+  }
+}
+
+TEST_F(Files, WriteIntoWhatIsNoFile) {
+  const std::string pipe = folder_ + "/pipe", link = folder_ + "/link";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink("pipe", link);
+  // Without waiting: a writer that replaced the pipe would never come.
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  for (const std::string& path : {pipe, link}) {
+    EXPECT_TRUE(WriteFileAtomically(path, "through").ok());
+    char got[100] = {};
+    EXPECT_EQ(read(reader, got, sizeof(got)), 7) << path;
+    EXPECT_STREQ(got, "through");
+  }
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(fs::symlink_status(pipe)));
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
 }
 
 TEST(Sha256, KnowsTheStandardsExamples) {
