@@ -51,10 +51,7 @@ absl::Status SaveCheckpoint(const std::string& path, const v1::Checkpoint& check
   if (hash.size() != kHashBytes) return absl::InternalError("SHA-256 failed");
   std::copy(hash.begin(), hash.end(), data.begin() + kMagic.size());
 
-  std::error_code error;
-  const std::string folder = ParentFolder(path);
-  std::filesystem::create_directories(folder, error);
-  if (error) return ErrnoToStatus(error.value(), folder, "cannot be created");
+  if (absl::Status made = MakeFolders(ParentFolder(path)); !made.ok()) return made;
   return WriteFileAtomically(path, data);
 }
 

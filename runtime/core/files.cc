@@ -102,6 +102,25 @@ absl::Status SyncFolder(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status MakeFolders(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return absl::OkStatus();
+    return ErrnoToStatus(ENOTDIR, path, "cannot be created");
+  }
+  // ENOTDIR: something above is no folder, and is to be named.
+  if (errno != ENOENT && errno != ENOTDIR) return ErrnoToStatus(errno, path, "cannot be created");
+  const std::string parent = ParentFolder(path);
+  if (absl::Status status = MakeFolders(parent); !status.ok()) return status;
+  if (mkdir(path.c_str(), 0777) != 0) {
+    const int error = errno;
+    // Made by another process since, or the same folder as its parent: "a/" and "a/.".
+    const bool there = stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+    if (error != EEXIST || !there) return ErrnoToStatus(error, path, "cannot be created");
+  }
+  return SyncFolder(parent);
+}
+
 std::string ParentFolder(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";

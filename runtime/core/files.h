@@ -19,6 +19,10 @@ absl::Status WriteAndSync(const std::string& path, absl::string_view data);
 /// Waits until the disk has the folder's entries.
 absl::Status SyncFolder(const std::string& path);
 
+/// Makes a folder and those above it that are missing, and waits until the disk has them. One that
+/// is there is fine; errors name what is in the way.
+absl::Status MakeFolders(const std::string& path);
+
 /// "." for a name without a slash.
 std::string ParentFolder(const std::string& path);
 

@@ -74,13 +74,13 @@ absl::Status Swap(const std::string& temporary, const std::string& directory) {
 
 absl::Status ReplaceFolder(const std::string& directory,
                            const std::map<std::string, std::string>& files) {
-  std::error_code error;
   const std::string parent = ParentFolder(directory);
-  fs::create_directories(parent, error);
-  if (error) return ErrnoToStatus(error.value(), parent, "cannot be created");
+  absl::Status status = MakeFolders(parent);
+  if (!status.ok()) return status;
   const std::string temporary = absl::StrCat(directory, ".tmp-", getpid());
+  std::error_code error;
   fs::remove_all(temporary, error);
-  absl::Status status = WriteFiles(temporary, files);
+  status = WriteFiles(temporary, files);
   if (status.ok()) status = Swap(temporary, directory);
   if (status.ok()) status = SyncFolder(parent);
   fs::remove_all(temporary, error);

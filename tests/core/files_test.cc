@@ -7,14 +7,18 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "runtime/core/bundle.h"
+#include "tests/support/synced_folders.h"
 
 namespace ddnn {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 
 class Files : public testing::Test {
  protected:
@@ -127,6 +131,46 @@ TEST_F(Files, WriteIntoWhatIsNoFile) {
   EXPECT_TRUE(fs::is_fifo(fs::symlink_status(pipe)));
   EXPECT_TRUE(fs::is_symlink(link));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
+}
+
+TEST_F(Files, MakeFoldersThatTheDiskHas) {
+  const std::string root = fs::canonical(folder_);
+  Synced().clear();
+  EXPECT_TRUE(MakeFolders(folder_ + "/a/b/c").ok());
+  EXPECT_TRUE(fs::is_directory(folder_ + "/a/b/c"));
+  EXPECT_EQ(Synced(), (std::set<std::string>{root, root + "/a", root + "/a/b"}));
+  Synced().clear();
+  fs::create_symlink("a", folder_ + "/link");
+  for (const char* there : {"", "/", "/a/b/c", "/a/b/c/", "/link", "/link/b"}) {
+    EXPECT_TRUE(MakeFolders(folder_ + there).ok()) << there;
+  }
+  EXPECT_TRUE(MakeFolders(".").ok());
+  EXPECT_TRUE(MakeFolders("/").ok());
+  EXPECT_TRUE(Synced().empty());
+  EXPECT_TRUE(MakeFolders(folder_ + "/link//d/./e/").ok());
+  EXPECT_TRUE(fs::is_directory(folder_ + "/a/d/e"));
+}
+
+TEST_F(Files, MakeNoFolderWhereAFileIsInTheWay) {
+  const std::string file = folder_ + "/file";
+  ASSERT_TRUE(WriteFileAtomically(file, "x").ok());
+  fs::create_symlink("nowhere", folder_ + "/link");
+  for (const char* inner : {"", "/a", "/a/b"}) {
+    for (const std::string& in_the_way : {file, folder_ + "/link"}) {
+      const absl::Status status = MakeFolders(in_the_way + inner);
+      EXPECT_FALSE(status.ok());
+      EXPECT_THAT(std::string(status.message()), HasSubstr(in_the_way + ": cannot be created"));
+    }
+  }
+  EXPECT_FALSE(MakeFolders("").ok());
+  EXPECT_EQ(*ReadFile(file, 100), "x");
+}
+
+TEST_F(Files, ReplaceAFolderBelowNewOnes) {
+  const std::string root = fs::canonical(folder_);
+  Synced().clear();
+  EXPECT_TRUE(ReplaceFolder(folder_ + "/a/b/c", {{"file", "x"}}).ok());
+  EXPECT_THAT(Synced(), IsSupersetOf({root, root + "/a", root + "/a/b"}));
 }
 
 TEST(Sha256, KnowsTheStandardsExamples) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "runtime/core/bundle.h"
+#include "tests/support/synced_folders.h"
 
 namespace ddnn::train {
 namespace {
@@ -46,7 +47,12 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
 
 TEST_F(CheckpointTest, MakesItsFolder) {
   path_ = folder_ + "/a/b/out.checkpoint";
+  Synced().clear();
   EXPECT_TRUE(SaveCheckpoint(path_, Example(1)).ok());
+  const std::string root = std::filesystem::canonical(folder_);
+  for (const char* folder : {"", "/a", "/a/b"}) {
+    EXPECT_EQ(Synced().count(root + folder), 1u) << folder;
+  }
   EXPECT_TRUE(LoadCheckpoint(path_, kEnough).ok());
 }
 

@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "datasets/network_data.h"
 #include "runtime/core/bundle.h"
+#include "runtime/core/files.h"
 #include "runtime/node/whole_network.h"
 #include "runtime/ops/program_flags.h"
 #include "runtime/torch/torch_engine.h"
@@ -261,9 +262,7 @@ std::string ToJson(const google::protobuf::Message& message, bool pretty) {
 }
 
 absl::Status WriteJson(const std::string& path, const v1::RunSummary& summary) {
-  std::error_code ignored;
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  if (!parent.empty()) std::filesystem::create_directories(parent, ignored);
+  if (absl::Status made = MakeFolders(ParentFolder(path)); !made.ok()) return made;
   return WriteFileAtomically(path, ToJson(summary, true));
 }
 
