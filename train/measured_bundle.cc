@@ -1,19 +1,15 @@
 #include "train/measured_bundle.h"
 
 #include <google/protobuf/util/json_util.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/core/bundle.h"
 #include "runtime/core/bundle_layout.h"
+#include "runtime/core/files.h"
 #include "train/evaluate.h"
 #include "train/report_html.h"
 
@@ -22,35 +18,12 @@ namespace {
 
 constexpr size_t kMaxHistoryBytes = 64 << 20;
 
-// Removes what processes that were killed left behind: PREFIX and the number of one that is gone,
-// or such a folder half written.
-void RemoveAbandoned(const std::string& prefix) {
-  const std::filesystem::path of = std::filesystem::absolute(prefix);
-  const std::string name = of.filename().string();
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(of.parent_path(), error)) {
-    const std::string found = entry.path().filename().string();
-    if (!absl::StartsWith(found, name)) continue;
-    const size_t end = std::min(found.find_first_not_of("0123456789", name.size()), found.size());
-    pid_t pid = 0;
-    const std::string rest = found.substr(end);
-    if (!absl::SimpleAtoi(found.substr(name.size(), end - name.size()), &pid) ||
-        !(rest.empty() || absl::StartsWith(rest, ".tmp-"))) {
-      continue;
-    }
-    std::error_code ignored;
-    const bool gone = pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
-    if (gone) std::filesystem::remove_all(entry.path(), ignored);
-  }
-}
-
 // A bundle on its way, removed unless it was moved to its place.
 class ScratchDirectory {
  public:
   explicit ScratchDirectory(const std::string& beside) {
     const std::string prefix = absl::StrCat(beside, ".check.");
     RemoveAbandoned(prefix);
-    RemoveAbandoned(absl::StrCat(beside, ".tmp-"));
     path_ = absl::StrCat(prefix, getpid());
   }
   ~ScratchDirectory() {

@@ -26,9 +26,13 @@ absl::Status MakeFolders(const std::string& path);
 /// "." for a name without a slash.
 std::string ParentFolder(const std::string& path);
 
+/// Removes what processes that were killed left behind: `prefix` and the number of one that is
+/// gone, or such a folder half written (".tmp-..."). Nothing of a process that is still there.
+void RemoveAbandoned(const std::string& prefix);
+
 /// Writes a folder of files: all appear under a temporary name beside `directory` and are renamed
 /// in one step, replacing what is there, which the caller has looked at; a crash leaves the old one
-/// or none. Folders above it are made.
+/// or none. Folders above it are made; temporary ones that killed processes left are removed.
 ///
 /// \param directory  without a slash at its end
 /// \param files      contents by name, "a" or "inner/a"

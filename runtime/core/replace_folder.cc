@@ -1,13 +1,17 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <set>
 #include <system_error>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/core/files.h"
 
@@ -72,12 +76,34 @@ absl::Status Swap(const std::string& temporary, const std::string& directory) {
 
 }  // namespace
 
+void RemoveAbandoned(const std::string& prefix) {
+  const std::string name = prefix.substr(prefix.rfind('/') + 1);  // all of it without a slash
+  std::error_code error, ignored;
+  for (fs::directory_iterator at(ParentFolder(prefix), error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string found = at->path().filename().string();
+    if (!absl::StartsWith(found, name)) continue;
+    const size_t end_of_pid =
+        std::min(found.find_first_not_of("0123456789", name.size()), found.size());
+    const std::string rest = found.substr(end_of_pid);
+    pid_t pid = 0;
+    if (!absl::SimpleAtoi(found.substr(name.size(), end_of_pid - name.size()), &pid) ||
+        !(rest.empty() || absl::StartsWith(rest, ".tmp-"))) {
+      continue;
+    }
+    const bool gone = pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
+    if (gone) fs::remove_all(at->path(), ignored);
+  }
+}
+
 absl::Status ReplaceFolder(const std::string& directory,
                            const std::map<std::string, std::string>& files) {
   const std::string parent = ParentFolder(directory);
   absl::Status status = MakeFolders(parent);
   if (!status.ok()) return status;
-  const std::string temporary = absl::StrCat(directory, ".tmp-", getpid());
+  const std::string prefix = absl::StrCat(directory, ".tmp-");
+  RemoveAbandoned(prefix);
+  const std::string temporary = absl::StrCat(prefix, getpid());
   std::error_code error;
   fs::remove_all(temporary, error);
   status = WriteFiles(temporary, files);

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "runtime/core/bundle.h"
 #include "tests/support/synced_folders.h"
@@ -19,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
+using ::testing::UnorderedElementsAreArray;
 
 class Files : public testing::Test {
  protected:
@@ -171,6 +173,20 @@ TEST_F(Files, ReplaceAFolderBelowNewOnes) {
   Synced().clear();
   EXPECT_TRUE(ReplaceFolder(folder_ + "/a/b/c", {{"file", "x"}}).ok());
   EXPECT_THAT(Synced(), IsSupersetOf({root, root + "/a", root + "/a/b"}));
+}
+
+TEST_F(Files, RemoveWhatAKilledProcessLeftOfAFolder) {
+  const std::string gone = "2000000000", alive = std::to_string(getppid());
+  // The old one of a file system that cannot exchange two folders is the only one left.
+  std::vector<std::string> others = {"a.tmp-" + alive, "a.tmp-" + gone + ".old", "a.tmp-notes",
+                                     "a.tmp-" + gone + "-notes", "other.tmp-" + gone};
+  for (const std::string& name : others) fs::create_directory(folder_ + "/" + name);
+  fs::create_directories(folder_ + "/a.tmp-" + gone + "/inner");
+  EXPECT_TRUE(ReplaceFolder(folder_ + "/a", {{"file", "x"}}).ok());
+  others.push_back("a");
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder_)) left.push_back(entry.path().filename());
+  EXPECT_THAT(left, UnorderedElementsAreArray(others));
 }
 
 TEST(Sha256, KnowsTheStandardsExamples) {

@@ -138,6 +138,7 @@ TEST_F(ExportTest, TheFilesHoldTheModelsThatAreTestedInOpenCv) {
 }
 
 TEST_F(ExportTest, AnExportIsReplacedAndTheSameAgain) {
+  fs::create_directories(folder_ + "/onnx.tmp-2000000000/left-by-a-killed-one");
   ASSERT_EQ(Export("--bundle bundle --onnx onnx").code, 0);
   const auto first = Files();
   fs::rename(folder_ + "/onnx/device-0.onnx", folder_ + "/onnx/device-9.onnx");
