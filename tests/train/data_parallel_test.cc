@@ -113,7 +113,7 @@ class DataParallelTest : public ::testing::Test {
     const std::string port = std::to_string(FreePort());
     std::vector<Process> ranks;
     for (int rank = 0; rank < size; ++rank) {
-      ranks.emplace_back(Command(out, more), Environment{{"MASTER_ADDR", "localhost"},
+      ranks.emplace_back(Command(out, more), Environment{{"MASTER_ADDR", "127.0.0.1"},
                                                          {"MASTER_PORT", port},
                                                          {"WORLD_SIZE", std::to_string(size)},
                                                          {"RANK", std::to_string(rank)}});
