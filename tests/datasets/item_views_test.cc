@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "datasets/data_spec.h"
 #include "datasets/dataset.h"
 #include "datasets/loaders.h"

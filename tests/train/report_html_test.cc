@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "tests/train/toy_dataset.h"
 #include "tests/train/well_formed.h"
 #include "train/report_words.h"

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "runtime/core/bundle.h"
 #include "runtime/torch/torch_engine.h"
 #include "tests/train/toy_dataset.h"
