@@ -165,7 +165,7 @@ void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, size_t
 using Words = hn::ScalableTag<uint64_t>;
 using Word = hn::Vec<Words>;
 
-// The sum over words of how many bits are 1 in what `word` gives for each.
+// The sum over words of how many bits are 1 in what the two functions give for each.
 template <typename VectorAt, typename WordAt>
 HWY_INLINE uint64_t SumOfCounts(size_t words, VectorAt vector_at, WordAt word_at) {
   using Lanes = Counter<Words>;

@@ -46,32 +46,19 @@ uint64_t TransposeBytes(uint64_t bytes) {
   return bytes ^ moved ^ (moved << 28);
 }
 
-// Transpose where only the first `rows`, a multiple of 8, are not 0; the faster one for few rows.
-void TransposeFewRows(uint64_t* words, size_t rows) {
-  uint64_t columns[kBlock] = {};
+// Transpose where only the first `rows` words and of them only the first `columns` bits, both
+// multiples of 8, are not 0; the faster one where one of them is small.
+void TransposeFew(uint64_t* words, size_t rows, size_t columns) {
+  uint64_t turned[kBlock] = {};
   for (size_t r = 0; r < rows; r += 8) {
-    for (size_t c = 0; c < kBlock; c += 8) {
+    for (size_t c = 0; c < columns; c += 8) {
       uint64_t bytes = 0;
       for (size_t i = 0; i < 8; ++i) bytes |= (words[r + i] >> c & 0xff) << (8 * i);
       bytes = TransposeBytes(bytes);
-      for (size_t i = 0; i < 8; ++i) columns[c + i] |= (bytes >> (8 * i) & 0xff) << r;
+      for (size_t i = 0; i < 8; ++i) turned[c + i] |= (bytes >> (8 * i) & 0xff) << r;
     }
   }
-  std::copy_n(columns, kBlock, words);
-}
-
-// Transpose where only the first `columns` bits of a word, a multiple of 8, are not 0.
-void TransposeFewColumns(uint64_t* words, size_t columns) {
-  uint64_t rows[kBlock] = {};
-  for (size_t c = 0; c < columns; c += 8) {
-    for (size_t r = 0; r < kBlock; r += 8) {
-      uint64_t bytes = 0;
-      for (size_t i = 0; i < 8; ++i) bytes |= (words[r + i] >> c & 0xff) << (8 * i);
-      bytes = TransposeBytes(bytes);
-      for (size_t i = 0; i < 8; ++i) rows[c + i] |= (bytes >> (8 * i) & 0xff) << r;
-    }
-  }
-  std::copy_n(rows, kBlock, words);
+  std::copy_n(turned, kBlock, words);
 }
 
 // `count` bits, up to 64, from bit `from` on.
@@ -110,7 +97,7 @@ void PlanesToPixels(const uint64_t* planes, size_t stride, size_t channels, size
         block[r] = TakeBits(planes, (w * kBlock + r) * stride + at, count);
       }
       for (size_t r = rows; r < power; ++r) block[r] = 0;
-      power <= kFew ? TransposeFewRows(block, power) : Transpose(block, power);
+      power <= kFew ? TransposeFew(block, power, kBlock) : Transpose(block, power);
       for (size_t i = 0; i < count; ++i) pixels[(at + i) * words + w] = block[i];
     }
   }
@@ -127,7 +114,7 @@ void PixelsToPlanes(const uint64_t* pixels, size_t channels, size_t size, uint64
       for (size_t i = 0; i < count; ++i) block[i] = pixels[(at + i) * words + w];
       std::fill(block + count, block + kBlock, 0);
       const size_t columns = (rows + 7) / 8 * 8;
-      columns <= kFew ? TransposeFewColumns(block, columns) : Transpose(block, kBlock);
+      columns <= kFew ? TransposeFew(block, kBlock, columns) : Transpose(block, kBlock);
       for (size_t r = 0; r < rows; ++r) {
         PutBits(block[r], count, planes, (w * kBlock + r) * size + at);
       }
