@@ -92,6 +92,10 @@ absl::Status ExportFolder::Add(const v1::HardSample& sample) {
     ++counts_.other_size;
     return absl::OkStatus();
   }
+  if (sample.alone() && sample.label().empty() && sample.class_name().empty()) {
+    ++counts_.without_class;
+    return absl::OkStatus();
+  }
   const fs::path folder = fs::path(partial_) / "train" /
                           FolderName(sample.label().empty() ? sample.class_name() : sample.label());
   fs::path place = folder / absl::StrCat(sample.stream(), "-", sample.sequence());
@@ -112,13 +116,14 @@ absl::Status ExportFolder::Add(const v1::HardSample& sample) {
 
 absl::Status ExportFolder::Commit() {
   if (counts_.written == 0) {
-    if (counts_.without_pictures + counts_.other_size == 0) {
+    if (counts_.without_pictures + counts_.other_size + counts_.without_class == 0) {
       return absl::NotFoundError("nothing to export: the cloud has no such hard samples");
     }
     return absl::NotFoundError(
         absl::StrCat("nothing to export: ", counts_.without_pictures,
                      " samples without pictures (devices send them with --share_pixels), ",
-                     counts_.other_size, " with pictures of another size than this network's"));
+                     counts_.other_size, " with pictures of another size than this network's, ",
+                     counts_.without_class, " without an answer or a label"));
   }
   std::error_code error;
   fs::permissions(partial_,

@@ -21,6 +21,7 @@ class ExportFolder {
     int64_t written = 0;
     int64_t pictures = 0;
     int64_t without_pictures = 0;  ///< skipped: no device shared any
+    int64_t without_class = 0;     ///< skipped: neither an answer nor a label
     int64_t other_size = 0;        ///< skipped: from a bundle with pictures of another size
   };
 

@@ -3,16 +3,21 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cloud/kept_logs.h"
 
 namespace ddnn {
 namespace {
 
 constexpr int32_t kApplicationId = 0x44444e4e;  // "DDNN"
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
+// A sample that a device was in doubt about is one of the root's own if that was stored so close to
+// it; the two clocks need not agree better.
+constexpr int64_t kSameTimeUs = 60 * 1000000;
 
 // `features` comes last: a list reads only the columns before it, never the overflow pages behind.
 // The indices hold all that a filter looks at but the label.
@@ -45,7 +50,7 @@ CREATE TABLE pixels (
 
 constexpr char kColumns[] =
     "id, stream, sequence, time_us, class_index, class_name, entropy, presence, label, "
-    "bundle_sha256, scores";
+    "bundle_sha256, scores, (SELECT exit FROM alone WHERE sample = id)";
 
 // A null pointer would be stored as NULL, which the schema refuses.
 void BindBlob(SQLite::Statement& statement, int index, const void* data, size_t size) {
@@ -74,6 +79,8 @@ HardRecord ReadRow(SQLite::Statement& row) {
   if (!record.scores.empty()) {
     std::memcpy(record.scores.data(), scores.data(), record.scores.size() * sizeof(float));
   }
+  record.alone = !row.getColumn(11).isNull();
+  if (record.alone) record.exit = row.getColumn(11).getString();
   return record;
 }
 
@@ -152,8 +159,10 @@ class HardDatabase::Impl {
     }
   }
 
-  void Insert(const HardRecord& record);
-  void Insert(const HardPictures& pictures);
+  bool Insert(const HardRecord& record);
+  bool Insert(const HardPictures& pictures);
+  bool Insert(const HardAlone& alone);
+  int64_t FindOwn(const HardRecord& record);
   void InsertPixels(int64_t id, const std::vector<std::pair<int, std::string>>& pixels);
   void Evict();
   absl::StatusOr<HardPage> List(const HardFilter& filter, int page_size,
@@ -178,6 +187,7 @@ absl::Status HardDatabase::Impl::CheckKind() {
   if (application == 0 && db_.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0) {
     SQLite::Transaction transaction(db_);
     db_.exec(kSchema);
+    KeptLogs::Create(&db_);
     db_.exec(absl::StrCat("PRAGMA application_id = ", kApplicationId));
     db_.exec(absl::StrCat("PRAGMA user_version = ", kSchemaVersion));
     transaction.commit();
@@ -186,6 +196,13 @@ absl::Status HardDatabase::Impl::CheckKind() {
   if (application != kApplicationId) {
     return absl::FailedPreconditionError(
         absl::StrCat(path_, ": an SQLite database, but not a store of hard samples"));
+  }
+  if (version == 1) {  // there was nothing about logs
+    SQLite::Transaction transaction(db_);
+    KeptLogs::Create(&db_);
+    db_.exec(absl::StrCat("PRAGMA user_version = ", kSchemaVersion));
+    transaction.commit();
+    return absl::OkStatus();
   }
   if (version != kSchemaVersion) {
     return absl::FailedPreconditionError(absl::StrCat(path_, ": a store of schema version ",
@@ -217,11 +234,12 @@ absl::Status HardDatabase::Impl::Prepare() {
   return absl::OkStatus();
 }
 
-void HardDatabase::Impl::Insert(const HardRecord& record) {
+// False: refused, and counted.
+bool HardDatabase::Impl::Insert(const HardRecord& record) {
   const int64_t bytes = Bytes(record);
   if (bytes > max_bytes_) {
     ++counters_.refused;
-    return;
+    return false;
   }
   SQLite::Statement insert(
       db_,
@@ -242,23 +260,62 @@ void HardDatabase::Impl::Insert(const HardRecord& record) {
   insert.exec();
   ++counters_.samples;
   counters_.bytes += bytes - PixelBytes(record.pixels);
-  InsertPixels(db_.getLastInsertRowid(), record.pixels);
+  const int64_t id = db_.getLastInsertRowid();
+  InsertPixels(id, record.pixels);
+  if (record.alone) KeptLogs(&db_).Mark(id, record.exit);
+  return true;
 }
 
-void HardDatabase::Impl::Insert(const HardPictures& pictures) {
+bool HardDatabase::Impl::Insert(const HardPictures& pictures) {
   SQLite::Statement find(db_,
                          "SELECT id, bytes FROM samples WHERE stream = ? AND sequence = ? "
-                         "ORDER BY id DESC LIMIT 1");
+                         "AND id NOT IN (SELECT sample FROM alone) ORDER BY id DESC LIMIT 1");
   find.bind(1, pictures.sample.stream);
   find.bind(2, static_cast<int64_t>(pictures.sample.sequence));
   if (!find.executeStep() ||
       find.getColumn(1).getInt64() + PixelBytes(pictures.pixels) > max_bytes_) {
     ++counters_.refused;
-    return;
+    return false;
   }
   const int64_t id = find.getColumn(0).getInt64();
   find.reset();
   InsertPixels(id, pictures.pixels);
+  return true;
+}
+
+// The root's own sample of that key and view, stored about the same time; 0: none.
+int64_t HardDatabase::Impl::FindOwn(const HardRecord& record) {
+  SQLite::Statement find(
+      db_,
+      "SELECT id FROM samples WHERE stream = ?1 AND sequence = ?2 AND bundle_sha256 = ?3 AND "
+      "(presence & ?4) != 0 AND abs(time_us - ?5) <= ?6 AND "
+      "id NOT IN (SELECT sample FROM alone) ORDER BY id DESC LIMIT 1");
+  find.bind(1, record.sample.stream);
+  find.bind(2, static_cast<int64_t>(record.sample.sequence));
+  find.bindNoCopy(3, record.bundle_sha256);
+  find.bind(4, static_cast<int64_t>(record.presence));
+  find.bind(5, absl::ToUnixMicros(record.time));
+  find.bind(6, kSameTimeUs);
+  return find.executeStep() ? find.getColumn(0).getInt64() : 0;
+}
+
+bool HardDatabase::Impl::Insert(const HardAlone& alone) {
+  KeptLogs logs(&db_);
+  const uint32_t stored = logs.StoredUpTo(alone.view, alone.log);
+  if (alone.number <= stored) {
+    ++counters_.repeated;
+    return false;
+  }
+  if (alone.after > stored) return false;  // it comes again, behind that one
+  const int64_t own = alone.in_doubt ? FindOwn(alone.record) : 0;
+  if (own == 0) {
+    counters_.alone += Insert(alone.record);
+  } else {
+    ++counters_.repeated;
+    InsertPixels(own, alone.record.pixels);
+  }
+  logs.SetStoredUpTo(alone.view, alone.log, alone.number);
+  return own == 0;
 }
 
 void HardDatabase::Impl::InsertPixels(int64_t id,
@@ -293,7 +350,8 @@ void HardDatabase::Impl::Evict() {
     const int64_t bytes = oldest.getColumn(1).getInt64();
     oldest.reset();
     for (const char* sql :
-         {"DELETE FROM pixels WHERE sample = ?", "DELETE FROM samples WHERE id = ?"}) {
+         {"DELETE FROM pixels WHERE sample = ?", "DELETE FROM alone WHERE sample = ?",
+          "DELETE FROM samples WHERE id = ?"}) {
       SQLite::Statement remove(db_, sql);
       remove.bind(1, id);
       remove.exec();
@@ -319,7 +377,7 @@ void HardDatabase::Impl::ReadPixels(HardRecord* record, bool with_data) {
 std::optional<HardRecord> HardDatabase::Impl::ReadWhole(SQLite::Statement& row) {
   if (!row.executeStep()) return std::nullopt;
   HardRecord record = ReadRow(row);
-  record.features = Blob(row.getColumn(11));
+  record.features = Blob(row.getColumn(12));
   ReadPixels(&record, true);
   return record;
 }
@@ -381,13 +439,23 @@ absl::StatusOr<std::unique_ptr<HardDatabase>> HardDatabase::Open(const std::stri
   }
 }
 
-absl::Status HardDatabase::Write(absl::Span<const HardWrite> writes) {
+absl::Status HardDatabase::Write(absl::Span<const HardWrite> writes,
+                                 std::vector<uint32_t>* stored) {
   const HardDatabaseCounters before = impl_->counters_;
+  const auto is_alone = [](const HardWrite& write) {
+    return std::holds_alternative<HardAlone>(write);
+  };
+  const bool durable = std::any_of(writes.begin(), writes.end(), is_alone);
   absl::Status status = impl_->Guard([&]() -> absl::Status {
+    // In WAL mode only FULL waits for the disk at a commit.
+    impl_->db_.exec(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
     SQLite::Transaction transaction(impl_->db_);
     for (const HardWrite& write : writes) {
       std::visit([this](const auto& value) { impl_->Insert(value); }, write);
       impl_->Evict();
+      const auto* alone = std::get_if<HardAlone>(&write);
+      if (alone == nullptr || stored == nullptr) continue;
+      stored->push_back(KeptLogs(&impl_->db_).StoredUpTo(alone->view, alone->log));
     }
     transaction.commit();
     return absl::OkStatus();

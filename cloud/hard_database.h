@@ -17,7 +17,7 @@
 
 namespace ddnn {
 
-/// A sample the root was unsure about too.
+/// A sample the root was unsure about too, or that a device was while it could not ask.
 struct HardRecord {
   int64_t id = 0;  ///< given by the store, growing
   SampleKey sample;
@@ -30,6 +30,10 @@ struct HardRecord {
   std::string features;       ///< what the root computed with, as KeepHard gave it
   std::string label;          ///< class name; empty until somebody labels it
   std::string bundle_sha256;  ///< lower-case hexadecimal
+  /// A device answered it alone: time, class (empty: none) and entropy are the device's, features
+  /// those of its view.
+  bool alone = false;
+  std::string exit;  ///< where alone: that gave the answer
   /// Pictures by view, [C, H, W] 8 bit. Lists name the views and leave the bytes empty.
   std::vector<std::pair<int, std::string>> pixels;
 };
@@ -40,7 +44,18 @@ struct HardPictures {
   std::vector<std::pair<int, std::string>> pixels;
 };
 
-using HardWrite = std::variant<HardRecord, HardPictures>;
+/// A sample that a device kept while it was alone: one view's, stored once however often it comes.
+struct HardAlone {
+  int view = 0;
+  std::string log;      ///< that the device keeps it in
+  uint32_t number = 0;  ///< its place there, from 1
+  uint32_t after = 0;   ///< not stored before that place is; 0: none
+  /// The root may have stored the sample itself, about the same time; then only the picture counts.
+  bool in_doubt = false;
+  HardRecord record;
+};
+
+using HardWrite = std::variant<HardRecord, HardPictures, HardAlone>;
 
 /// Which samples to list; everything by default.
 struct HardFilter {
@@ -68,7 +83,9 @@ struct HardDatabaseCounters {
   int64_t samples = 0;  ///< in the database now
   int64_t bytes = 0;    ///< what they count for, at most the bound
   uint64_t evicted = 0;
-  uint64_t refused = 0;  ///< larger than the whole bound, or pictures of a sample that is not here
+  uint64_t refused = 0;   ///< larger than the whole bound, or pictures of a sample that is not here
+  uint64_t alone = 0;     ///< kept by devices, stored since it was opened
+  uint64_t repeated = 0;  ///< of these, came again, or were known already
 };
 
 /// Hard samples in one SQLite file (WAL): bounded in bytes, the oldest out first with its pictures.
@@ -88,8 +105,11 @@ class HardDatabase {
   ~HardDatabase();
 
   /// All of them in one transaction, or none. A picture of a view replaces the one before; pictures
-  /// go to the newest sample of their key.
-  absl::Status Write(absl::Span<const HardWrite> writes);
+  /// go to the newest sample of their key. With a HardAlone among them it returns when the disk has
+  /// it: a device deletes its own then.
+  ///
+  /// \param stored  if not null: for each HardAlone in turn, up to which place its log is stored.
+  absl::Status Write(absl::Span<const HardWrite> writes, std::vector<uint32_t>* stored = nullptr);
 
   absl::StatusOr<HardPage> List(const HardFilter& filter, int page_size,
                                 const std::optional<HardCursor>& after);

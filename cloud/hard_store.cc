@@ -1,5 +1,6 @@
 #include "cloud/hard_store.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ddnn {
@@ -24,14 +25,15 @@ HardStore::~HardStore() {
   writer_.join();
 }
 
-bool HardStore::Queue(HardWrite write) {
+bool HardStore::Queue(HardWrite write, std::function<void(uint32_t)> stored) {
   {
     MutexLock lock(&queue_mutex_);
     if (waiting_.size() >= options_.max_waiting) {
-      ++dropped_;
+      if (stored == nullptr) ++dropped_;  // else it comes again
       return false;
     }
     waiting_.push_back(std::move(write));
+    if (stored != nullptr) to_tell_.push_back(std::move(stored));
     ++queued_;
   }
   queue_changed_.SignalAll();
@@ -41,6 +43,12 @@ bool HardStore::Queue(HardWrite write) {
 bool HardStore::Keep(HardRecord record) {
   record.time = options_.now();
   return Queue(std::move(record));
+}
+
+void HardStore::KeepAlone(HardAlone alone, std::function<void(uint32_t)> stored) {
+  // A clock that is ahead would keep the sample on top of every list.
+  alone.record.time = std::min(alone.record.time, options_.now());
+  Queue(std::move(alone), std::move(stored));
 }
 
 bool HardStore::KeepPixels(SampleKey sample, std::vector<std::pair<int, std::string>> pixels) {
@@ -56,22 +64,28 @@ void HardStore::Flush() {
 void HardStore::WriteLoop() {
   for (;;) {
     std::vector<HardWrite> batch;
+    std::vector<std::function<void(uint32_t)>> to_tell;
     {
       MutexLock lock(&queue_mutex_);
       while (!stopping_ && waiting_.empty()) queue_changed_.Wait(&queue_mutex_);
       if (waiting_.empty()) return;
       batch.swap(waiting_);
+      to_tell.swap(to_tell_);
     }
     absl::Status status;
+    std::vector<uint32_t> stored;
     {
       MutexLock lock(&database_mutex_);
-      status = database_->Write(batch);
+      status = database_->Write(batch, &stored);
+    }
+    for (size_t i = 0; status.ok() && i < to_tell.size(); ++i) {
+      if (stored[i] > 0) to_tell[i](stored[i]);
     }
     {
       MutexLock lock(&queue_mutex_);
       done_ += batch.size();
       if (!status.ok()) {
-        dropped_ += batch.size();
+        dropped_ += batch.size() - to_tell.size();
         if (write_error_.ok()) write_error_ = status;
       }
     }

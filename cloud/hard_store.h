@@ -34,9 +34,9 @@ struct HardStoreCounters {
 
 /// The root's hard samples, behind a thread of its own that does all writing.
 ///
-/// Keep and KeepPixels never wait for the disk, so gRPC and node threads may call them. The others
-/// do wait, for a disk access and at most one batch of writes: call them from a thread that may.
-/// Safe to call from several threads.
+/// Keep, KeepAlone and KeepPixels never wait for the disk, so gRPC and node threads may call them.
+/// The others do wait, for a disk access and at most one batch of writes: call them from a thread
+/// that may. Safe to call from several threads.
 class HardStore {
  public:
   /// Errors as in HardDatabase::Open.
@@ -48,6 +48,10 @@ class HardStore {
 
   /// Queues a sample; its time is set here. False: dropped.
   bool Keep(HardRecord record);
+  /// Queues a sample that a device kept while it was alone. Once the disk has it, or had it before,
+  /// `stored` is called on the writer's thread with the place up to which its log is stored; not
+  /// called where that failed, or where one before it has not come: the device sends it again.
+  void KeepAlone(HardAlone alone, std::function<void(uint32_t)> stored);
   /// Queues pictures for the newest sample of that key. False: dropped.
   bool KeepPixels(SampleKey sample, std::vector<std::pair<int, std::string>> pixels);
   /// Returns when all that was queued before is written (or has failed).
@@ -67,7 +71,7 @@ class HardStore {
 
  private:
   HardStore(HardStoreOptions options, std::unique_ptr<HardDatabase> database);
-  bool Queue(HardWrite write);
+  bool Queue(HardWrite write, std::function<void(uint32_t)> stored = nullptr);
   void WriteLoop();
 
   const HardStoreOptions options_;
@@ -77,6 +81,8 @@ class HardStore {
   Mutex queue_mutex_;
   CondVar queue_changed_;
   std::vector<HardWrite> waiting_ ABSL_GUARDED_BY(queue_mutex_);
+  /// One for each HardAlone that waits, in turn.
+  std::vector<std::function<void(uint32_t)>> to_tell_ ABSL_GUARDED_BY(queue_mutex_);
   uint64_t queued_ ABSL_GUARDED_BY(queue_mutex_) = 0;
   uint64_t done_ ABSL_GUARDED_BY(queue_mutex_) = 0;
   uint64_t dropped_ ABSL_GUARDED_BY(queue_mutex_) = 0;

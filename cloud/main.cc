@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -19,8 +20,13 @@
 #include "runtime/ops/config.h"
 #include "runtime/ops/logging.h"
 #include "runtime/ops/records.h"
+#include "runtime/ops/service_manager.h"
 #include "runtime/ops/signals.h"
 #include "runtime/torch/torch_engine.h"
+#include "runtime/update/bundle_service.h"
+#include "runtime/update/generations.h"
+#include "runtime/update/root_updater.h"
+#include "runtime/update/trial.h"
 
 namespace ddnn {
 namespace {
@@ -34,6 +40,8 @@ usage: ddnn-cloud --bundle DIR --listen HOST:PORT [flags]
 )";
 
 constexpr char kExample[] = R"(
+A bundle that takes the place of DIR (as ddnn-train and ddnn-calibrate put it there) is taken into use by the
+whole tree while samples go on; one that a node refuses is withdrawn, and the log says why.
 Prints "listening on HOST:PORT" on stdout once children may join; SIGTERM answers what is under way and ends.
 Ends with 0 after a signal, with 1 for an error, 2 for wrong flags.
 
@@ -41,11 +49,35 @@ example
   ddnn-cloud --bundle out/bundle --listen 0.0.0.0:7200 --store hard.sqlite
 )";
 
-/// What happens at the root goes to watchers, the store and stdout.
+/// Takes the store's word to the devices, as long as there is a host; the store's thread may still
+/// have something to say when there is none any more.
+class KeptAnswers {
+ public:
+  void SendWith(Generations* host) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    host_ = host;
+  }
+  void Send(const v1::KeptAck& ack) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (host_ != nullptr) host_->AckKept(ack);
+  }
+
+ private:
+  std::mutex mutex_;
+  Generations* host_ = nullptr;
+};
+
+/// What happens in one version of the root goes to watchers, the store and stdout.
 class CloudObserver : public NodeObserver {
  public:
-  CloudObserver(const NetworkPlan& plan, QueryService* service, bool json)
-      : plan_(plan), service_(service), json_(json) {}
+  CloudObserver(SharedFiles files, QueryService* service, std::shared_ptr<KeptAnswers> answers,
+                bool json)
+      : files_(std::move(files)),
+        plan_(files_->bundle.plan),
+        bundle_(files_->bundle.sha256_hex()),
+        service_(service),
+        answers_(std::move(answers)),
+        json_(json) {}
 
   void OnAnswer(const Answer& answer) override {
     const v1::AnswerRecord record = ToRecord(plan_, answer);
@@ -53,18 +85,24 @@ class CloudObserver : public NodeObserver {
     if (json_) PrintLine(ToJson(record));
   }
   void OnHard(const KeepHard& hard) override {
-    if (service_->Keep(hard.answer, hard.features) || warned_) return;
+    if (service_->Keep(hard.answer, hard.features, bundle_) || warned_) return;
     warned_ = true;
     spdlog::warn("the store does not keep up: hard samples are being dropped");
   }
   void OnPixels(const KeepPixels& pixels) override {
     service_->KeepPixels(pixels.sample, pixels.pixels);
   }
+  void OnKept(const v1::KeptSample& kept) override {
+    service_->KeepAlone(kept, [answers = answers_](const v1::KeptAck& ack) { answers->Send(ack); });
+  }
   void OnTreeReady() override { spdlog::info("the whole tree is connected"); }
 
  private:
+  const SharedFiles files_;
   const NetworkPlan& plan_;
+  const std::string bundle_;
   QueryService* const service_;
+  const std::shared_ptr<KeptAnswers> answers_;
   const bool json_;
   bool warned_ = false;  // events come one at a time
 };
@@ -125,10 +163,17 @@ absl::StatusOr<std::unique_ptr<HardStore>> OpenStore(const v1::NodeConfig& confi
 void Report(const v1::NodeStats& stats, const QueryService& service, HardStore* store) {
   spdlog::info("{} samples: {} answered, {} shed, {} expired; {} were hard", stats.entered(),
                stats.answered(), stats.shed(), stats.expired(), service.hard_seen());
+  if (stats.child_clock_size() > 1) {
+    spdlog::info("the clocks of its children were {:.1f} ms apart", stats.clock_skew_ms());
+  }
   if (store == nullptr) return;
   store->Flush();
   const HardStoreCounters counters = store->counters();
   spdlog::info("the store holds {} hard samples", counters.database.samples);
+  if (counters.database.alone + counters.database.repeated > 0) {
+    spdlog::info("{} of them came from devices that had kept them; {} came again and were known",
+                 counters.database.alone, counters.database.repeated);
+  }
   if (counters.dropped > 0) {
     spdlog::error("{} hard samples or pictures could not be stored: {}", counters.dropped,
                   store->write_error().ok() ? "the disk was too slow"
@@ -136,10 +181,58 @@ void Report(const v1::NodeStats& stats, const QueryService& service, HardStore* 
   }
 }
 
+Generations::Options VersionOptions(const v1::NodeConfig& config, QueryService* service,
+                                    std::shared_ptr<KeptAnswers> answers, BundleService* bundles) {
+  Generations::Options options;
+  options.factory = CreateTorchEngine;
+  options.observer = [&config, service, answers](const SharedFiles& files) {
+    return std::make_unique<CloudObserver>(files, service, answers, config.json());
+  };
+  options.host = [&config](const SharedFiles& files) {
+    return HostOptions(config, files->bundle, files->tier, files->node);
+  };
+  options.services = {service, bundles};
+  return options;
+}
+
+// ddnn-query asks the bundle that answers.
+void Ask(const v1::NodeConfig& config, const SharedFiles& files, Generations* generations,
+         QueryService* service) {
+  absl::StatusOr<NodeHost::Options> options =
+      HostOptions(config, files->bundle, files->tier, files->node);
+  absl::Status status = options.status();
+  if (status.ok())
+    status = service->Use(files->bundle, CreateTorchEngine, options->node.thresholds);
+  service->Attach(generations->executor());
+  if (!status.ok())
+    spdlog::error("ddnn-query is answered by the bundle before: {}", status.ToString());
+}
+
+std::unique_ptr<RootUpdater> Watch(const v1::NodeConfig& config, Generations* generations,
+                                   QueryService* service, BundleService* bundles) {
+  Updater::Options options;
+  options.limit = absl::Milliseconds(config.update_limit_ms());
+  options.try_bundle = [&config](const SharedFiles& files) {
+    return TryInProcess(config.bundle(), files->tier, files->node);
+  };
+  options.on_preferred = [&config, generations, service](const SharedFiles& files) {
+    Ask(config, files, generations, service);
+  };
+  RootUpdater::RootOptions root;
+  root.folder = config.bundle();
+  auto updater = std::make_unique<RootUpdater>(options, root, generations, bundles);
+  updater->Start();
+  return updater;
+}
+
 absl::Status Serve(const v1::NodeConfig& config, SignalWatcher* signals) {
+  absl::StatusOr<ServiceEnvironment> environment = ReadServiceEnvironment();
+  if (!environment.ok()) return environment.status();
   SetTorchThreads(config.threads());
-  absl::StatusOr<Bundle> bundle = LoadBundle(config.bundle());
-  if (!bundle.ok()) return bundle.status();
+  const auto root = [](const NetworkPlan& plan) { return std::make_pair(plan.root_tier(), 0); };
+  absl::StatusOr<SharedFiles> files = ReadBundleFiles(config.bundle(), root);
+  if (!files.ok()) return files.status();
+  const Bundle* const bundle = &(*files)->bundle;
   absl::StatusOr<NodeHost::Options> options =
       HostOptions(config, *bundle, bundle->plan.root_tier(), 0);
   if (!options.ok()) return options.status();
@@ -153,23 +246,34 @@ absl::Status Serve(const v1::NodeConfig& config, SignalWatcher* signals) {
   absl::StatusOr<std::unique_ptr<QueryService>> service =
       QueryService::Create(*bundle, CreateTorchEngine, query);
   if (!service.ok()) return service.status();
-  CloudObserver observer(bundle->plan, service->get(), config.json());
-  absl::StatusOr<std::unique_ptr<NodeHost>> host =
-      NodeHost::Start(*bundle, CreateTorchEngine, *options, &observer, {service->get()});
+  BundleService bundles;
+  const auto answers = std::make_shared<KeptAnswers>();
+  absl::StatusOr<std::unique_ptr<Generations>> host =
+      Generations::Start(VersionOptions(config, service->get(), answers, &bundles), *files);
   if (!host.ok()) return host.status();
   new_store.Keep();
   (*service)->Attach((*host)->executor());
+  answers->SendWith(host->get());
   spdlog::info("{} ({}), bundle {}", bundle->plan.spec().name(), config.bundle(),
                bundle->sha256_hex().substr(0, 12));
   PrintLine(absl::StrCat("listening on ", Address(config.listen(), (*host)->port())));
+  const auto updater = Watch(config, host->get(), service->get(), &bundles);
+  ServiceManager manager(*environment);
+  manager.Ready([&](std::function<void()> works) { (*host)->WhenWorking(std::move(works)); });
 
   WaitForSignal(signals);
+  manager.Stopping();
   spdlog::info("draining");
+  updater->Stop();
   (*host)->Drain(absl::Milliseconds(config.sample_deadline_ms()) + absl::Seconds(1));
   (*service)->Shutdown();
+  bundles.Shutdown();
   (*service)->Attach(nullptr);
-  const v1::NodeStats stats = (*host)->Stats();
+  v1::NodeStats stats = (*host)->Stats();
+  stats.set_bundle_sha256((*host)->preferred()->bundle.sha256_hex());
+  for (const std::string& refused : updater->refusals()) stats.add_refused_bundle(refused);
   (*host)->Stop();
+  answers->SendWith(nullptr);
   Report(stats, **service, store->get());
   return config.stats_file().empty() ? absl::OkStatus() : WriteStats(config.stats_file(), stats);
 }
@@ -196,4 +300,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace ddnn
 
-int main(int argc, char** argv) { return ddnn::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  if (const auto tried = ddnn::TrialMain(args, ddnn::CreateTorchEngine)) return *tried;
+  return ddnn::Main(argc, argv);
+}

@@ -149,7 +149,8 @@ absl::Status Label(Stub* cloud, const QueryArguments& arguments, std::ostream& o
     out << "Sample " << sample.id() << " has no label any more.\n";
   } else {
     out << "Sample " << sample.id() << " is labelled " << Printable(sample.label())
-        << " (the network said " << Printable(sample.class_name()) << ").\n";
+        << " (the network said "
+        << (sample.class_name().empty() ? "nothing" : Printable(sample.class_name())) << ").\n";
   }
   return absl::OkStatus();
 }
@@ -163,6 +164,7 @@ std::string ExportJson(const std::string& directory, const std::string& data,
   report.set_pictures(static_cast<uint32_t>(counts.pictures));
   report.set_without_pictures(static_cast<uint32_t>(counts.without_pictures));
   report.set_other_size(static_cast<uint32_t>(counts.other_size));
+  report.set_without_class(static_cast<uint32_t>(counts.without_class));
   return ToJson(report) + "\n";
 }
 
@@ -203,6 +205,9 @@ absl::Status Export(Stub* cloud, const QueryArguments& arguments, std::ostream& 
   }
   if (counts.other_size > 0) {
     out << "Skipped " << counts.other_size << " with pictures of another size.\n";
+  }
+  if (counts.without_class > 0) {
+    out << "Skipped " << counts.without_class << " without an answer or a label.\n";
   }
   out << "Train with them: --data='" << Printable(data) << "'\n";
   return absl::OkStatus();

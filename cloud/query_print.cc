@@ -27,6 +27,17 @@ std::string LabelOf(const v1::HardSample& sample) {
   return sample.label().empty() ? "-" : sample.label();
 }
 
+std::string AnswerOf(const v1::HardSample& sample) {
+  return sample.class_name().empty() ? "-" : sample.class_name();
+}
+
+std::string GivenBy(const v1::HardSample& sample) {
+  if (!sample.alone()) return "the root";
+  if (sample.exit().empty()) return "nobody: its device was alone, and kept it";
+  return absl::StrCat("the exit \"", sample.exit(),
+                      "\", while its device could not reach the root; kept and sent later");
+}
+
 // Most probable first, with bars.
 std::string PrintClasses(const std::vector<std::string>& names,
                          const std::vector<double>& probabilities) {
@@ -72,11 +83,13 @@ std::string PrintHardList(const v1::ListHardResponse& page, absl::Time now) {
                {"ENTROPY", true},
                {"VIEWS"},
                {"PICTURES"},
-               {"LABEL"}});
+               {"LABEL"},
+               {"REMARKS"}});
   for (const v1::HardSample& sample : page.sample()) {
     table.AddRow({absl::StrCat(sample.id()), Ago(absl::FromUnixMicros(sample.time_us()), now),
-                  Name(sample), sample.class_name(), absl::StrFormat("%.3f", sample.entropy()),
-                  Views(sample.present_view()), Views(sample.pixel_view()), LabelOf(sample)});
+                  Name(sample), AnswerOf(sample), absl::StrFormat("%.3f", sample.entropy()),
+                  Views(sample.present_view()), Views(sample.pixel_view()), LabelOf(sample),
+                  sample.alone() ? "alone" : ""});
   }
   std::string text = table.ToString();
   absl::StrAppend(&text, "\n", page.sample_size(), " of ", page.total(),
@@ -98,7 +111,8 @@ std::string PrintHardSample(const v1::HardSample& sample, const v1::DescribeResp
        {"sample", absl::StrCat(sample.sequence())},
        {"when", absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone()),
                              " (", Ago(time, now), ")")},
-       {"answer", sample.class_name()},
+       {"answer", AnswerOf(sample)},
+       {"given by", GivenBy(sample)},
        {"entropy", absl::StrFormat("%.3f (0 is sure, 1 is a guess)", sample.entropy())},
        {"views", Views(sample.present_view())},
        {"pictures", Views(sample.pixel_view())},

@@ -10,6 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "runtime/core/bundle.h"
+#include "runtime/core/feature_code.h"
+#include "runtime/core/score_codec.h"
 
 namespace ddnn {
 namespace {
@@ -155,6 +158,45 @@ absl::Status CheckLabel(const NetworkPlan& plan, const v1::LabelHardRequest& req
   return CheckClassName(plan, "label", request.label());
 }
 
+absl::StatusOr<HardAlone> FromProto(const NetworkPlan& plan, const v1::KeptSample& kept) {
+  HardAlone alone;
+  alone.view = kept.view();
+  alone.log = kept.log();
+  alone.number = kept.number();
+  alone.after = kept.after();
+  alone.in_doubt = kept.in_doubt();
+  HardRecord& record = alone.record;
+  record.alone = true;
+  record.sample = {kept.stream(), kept.sequence()};
+  record.time = absl::FromUnixMicros(std::max<int64_t>(kept.time_us(), 0));
+  record.presence = uint64_t{1} << kept.view();
+  if (!kept.bundle_sha256().empty()) {
+    record.bundle_sha256 = ToHex(kept.bundle_sha256());
+    record.class_index = -1;
+    record.class_name = kept.class_name();
+    record.exit = kept.exit_name();
+    record.entropy = kept.expired() ? 1 : kept.entropy();
+  } else if (!kept.expired()) {
+    const ExitPlan& exit = plan.exits()[kept.exit()];
+    record.exit = exit.name;
+    record.class_index = static_cast<int>(kept.class_index());
+    record.class_name = plan.spec().class_name(record.class_index);
+    record.entropy = kept.entropy();
+    if (!kept.scores().empty()) {
+      absl::Status scores =
+          UnpackScores(kept.scores(), plan.classes(), &record.scores, exit.score_code);
+      if (!scores.ok()) return scores;
+    }
+  }
+  if (!kept.pixels().empty()) record.pixels = {{kept.view(), kept.pixels()}};
+  if (!kept.features().empty()) {
+    record.features = kept.features();
+    absl::Status features = RestoreFeatures(plan.node(0, kept.view()).features, &record.features);
+    if (!features.ok()) return features;
+  }
+  return alone;
+}
+
 v1::HardSample ToProto(const HardRecord& record, bool whole) {
   v1::HardSample sample;
   sample.set_id(record.id);
@@ -168,6 +210,8 @@ v1::HardSample ToProto(const HardRecord& record, bool whole) {
   for (float score : record.scores) sample.add_scores(score);
   sample.set_label(record.label);
   sample.set_bundle_sha256(record.bundle_sha256);
+  sample.set_alone(record.alone);
+  sample.set_exit(record.exit);
   for (const auto& [view, data] : record.pixels) {
     sample.add_pixel_view(view);
     if (!whole) continue;

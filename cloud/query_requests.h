@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "cloud/hard_database.h"
 #include "ddnn/v1/query.pb.h"
+#include "ddnn/v1/tier.pb.h"
 #include "models/network_plan.h"
 #include "runtime/core/answer.h"
 #include "runtime/node/whole_network.h"
@@ -31,6 +32,10 @@ absl::StatusOr<ListQuery> CheckList(const NetworkPlan& plan, const v1::ListHardR
 std::string PageToken(const HardFilter& filter, const HardCursor& cursor);
 
 absl::Status CheckLabel(const NetworkPlan& plan, const v1::LabelHardRequest& request);
+
+/// As the store takes it, with the bundle if it is another than this; `kept` must have passed
+/// CheckKept.
+absl::StatusOr<HardAlone> FromProto(const NetworkPlan& plan, const v1::KeptSample& kept);
 
 /// As QueryService sends it: `whole` adds features and pictures.
 v1::HardSample ToProto(const HardRecord& record, bool whole);

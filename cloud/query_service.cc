@@ -30,20 +30,35 @@ Executor::Options StoreQueue(int max_requests) {
 absl::StatusOr<std::unique_ptr<QueryService>> QueryService::Create(const Bundle& bundle,
                                                                    EngineFactory factory,
                                                                    Options options) {
-  auto network = WholeNetwork::Create(bundle, factory);
-  if (!network.ok()) return network.status();
-  return std::unique_ptr<QueryService>(
-      new QueryService(bundle, *std::move(network), std::move(options)));
+  auto service = std::unique_ptr<QueryService>(new QueryService(bundle, options));
+  absl::Status status = service->Use(bundle, factory, std::move(options.thresholds));
+  if (!status.ok()) return status;
+  return service;
 }
 
-QueryService::QueryService(const Bundle& bundle, std::unique_ptr<WholeNetwork> network,
-                           Options options)
+QueryService::QueryService(const Bundle& bundle, Options options)
     : plan_(bundle.plan),
-      bundle_sha256_(bundle.sha256_hex()),
       options_(std::move(options)),
-      thresholds_(options_.thresholds.empty() ? bundle.thresholds : options_.thresholds),
-      network_(std::move(network)),
       store_thread_(nullptr, StoreQueue(options_.max_store_requests)) {}
+
+absl::Status QueryService::Use(const Bundle& bundle, EngineFactory factory,
+                               std::vector<ExitThreshold> thresholds) {
+  auto network = WholeNetwork::Create(bundle, factory);
+  if (!network.ok()) return network.status();
+  auto served = std::make_shared<Served>();
+  served->bundle_sha256 = bundle.sha256_hex();
+  served->thresholds = thresholds.empty() ? bundle.thresholds : std::move(thresholds);
+  served->network = *std::move(network);
+  MutexLock lock(&mutex_);
+  served_ = std::move(served);
+  executor_ = nullptr;
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const QueryService::Served> QueryService::served() {
+  MutexLock lock(&mutex_);
+  return served_;
+}
 
 QueryService::~QueryService() = default;
 
@@ -66,7 +81,8 @@ void QueryService::Publish(const v1::AnswerRecord& answer) {
   for (const auto& watcher : watchers) watcher->Offer(answer);
 }
 
-bool QueryService::Keep(const Answer& answer, const std::string& features) {
+bool QueryService::Keep(const Answer& answer, const std::string& features,
+                        const std::string& bundle_sha256) {
   ++hard_seen_;
   if (options_.store == nullptr) return true;
   HardRecord record;
@@ -77,8 +93,27 @@ bool QueryService::Keep(const Answer& answer, const std::string& features) {
   record.presence = answer.presence;
   record.scores = answer.scores;
   record.features = features;
-  record.bundle_sha256 = bundle_sha256_;
+  record.bundle_sha256 = bundle_sha256.empty() ? served()->bundle_sha256 : bundle_sha256;
   return options_.store->Keep(std::move(record));
+}
+
+void QueryService::KeepAlone(const v1::KeptSample& kept,
+                             std::function<void(const v1::KeptAck&)> answer) {
+  v1::KeptAck ack;
+  ack.set_view(kept.view());
+  ack.set_log(kept.log());
+  if (options_.store == nullptr) {
+    ack.set_no_store(true);
+    return answer(ack);
+  }
+  absl::StatusOr<HardAlone> alone = FromProto(plan_, kept);
+  if (!alone.ok()) return;  // no device of ours sends such features or scores
+  if (alone->record.bundle_sha256.empty()) alone->record.bundle_sha256 = served()->bundle_sha256;
+  options_.store->KeepAlone(*std::move(alone),
+                            [ack, answer = std::move(answer)](uint32_t number) mutable {
+                              ack.set_number(number);
+                              answer(ack);
+                            });
 }
 
 void QueryService::KeepPixels(SampleKey sample,
@@ -108,10 +143,11 @@ void QueryService::Remove(Watcher* watcher) {
   watchers_.erase(it);
 }
 
-absl::Status QueryService::RunWhole(const WholeInput& input, v1::ClassifyResponse* response) {
-  auto outputs = network_->Run(absl::MakeConstSpan(&input, 1));
+absl::Status QueryService::RunWhole(const Served& served, const WholeInput& input,
+                                    v1::ClassifyResponse* response) {
+  auto outputs = served.network->Run(absl::MakeConstSpan(&input, 1));
   if (!outputs.ok()) return outputs.status();
-  *response = ToProto(plan_, Decide(plan_, thresholds_, outputs->front(), input.presence));
+  *response = ToProto(plan_, Decide(plan_, served.thresholds, outputs->front(), input.presence));
   return absl::OkStatus();
 }
 
@@ -123,21 +159,25 @@ grpc::ServerUnaryReactor* QueryService::Classify(grpc::CallbackServerContext* co
   const absl::Time deadline =
       std::min(absl::FromChrono(context->deadline()), absl::Now() + options_.classify_deadline);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto job = [this, context, reactor, response, deadline, input = *std::move(input)] {
+  auto job = [this, context, reactor, response, deadline](const Served& served,
+                                                          const WholeInput& input) {
     if (context->IsCancelled()) return reactor->Finish(grpc::Status::CANCELLED);
     if (absl::Now() > deadline) {
       return reactor->Finish(ToGrpc(
           absl::DeadlineExceededError("the cloud is busy: waited too long for a forward pass")));
     }
-    reactor->Finish(ToGrpc(RunWhole(input, response)));
+    reactor->Finish(ToGrpc(RunWhole(served, input, response)));
   };
   absl::Status submitted;
   {
     // Held so that the executor cannot be detached, and then end, in between. SubmitJob only
     // queues.
     MutexLock lock(&mutex_);
-    submitted = executor_ == nullptr ? absl::UnavailableError("the cloud is starting or ending")
-                                     : executor_->SubmitJob(std::move(job));
+    submitted = executor_ == nullptr
+                    ? absl::UnavailableError("the cloud is starting or ending")
+                    : executor_->SubmitJob([job, served = served_, input = *std::move(input)] {
+                        job(*served, input);
+                      });
   }
   if (!submitted.ok()) reactor->Finish(ToGrpc(submitted));
   return reactor;
@@ -248,7 +288,7 @@ grpc::ServerUnaryReactor* QueryService::Describe(grpc::CallbackServerContext* co
                                                  v1::DescribeResponse* response) {
   const Shape shape = plan_.view_shape();
   response->set_network(plan_.spec().name());
-  response->set_bundle_sha256(bundle_sha256_);
+  response->set_bundle_sha256(served()->bundle_sha256);
   for (const std::string& name : plan_.spec().class_name()) response->add_class_name(name);
   response->set_views(plan_.views());
   response->set_channels(shape.channels);

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "cloud/hard_store.h"
 #include "ddnn/v1/query.grpc.pb.h"
+#include "ddnn/v1/tier.pb.h"
 #include "runtime/core/bundle.h"
 #include "runtime/core/engine.h"
 #include "runtime/node/executor.h"
@@ -46,6 +47,11 @@ class QueryService final : public v1::QueryService::CallbackService {
   /// The server it was registered with must have ended.
   ~QueryService() override;
 
+  /// From now on another bundle of the same network classifies and is described; empty thresholds:
+  /// its own. Attach its executor next: until then Classify answers UNAVAILABLE.
+  absl::Status Use(const Bundle& bundle, EngineFactory factory,
+                   std::vector<ExitThreshold> thresholds);
+
   /// Classify answers UNAVAILABLE before; null: again from now on. The executor must finish its
   /// jobs before this service ends.
   void Attach(Executor* executor);
@@ -53,8 +59,13 @@ class QueryService final : public v1::QueryService::CallbackService {
   /// An answer that the root gave: to everyone who watches. One call at a time.
   void Publish(const v1::AnswerRecord& answer);
   /// The root was unsure: counts the sample, and stores it if there is a store. False: the store
-  /// could not take it.
-  bool Keep(const Answer& answer, const std::string& features);
+  /// could not take it. `bundle_sha256`, hexadecimal, is the bundle that gave the answer; empty:
+  /// the one that classifies.
+  bool Keep(const Answer& answer, const std::string& features,
+            const std::string& bundle_sha256 = "");
+  /// What a device kept while it was alone, checked against the network: stored once, then `answer`
+  /// is called, perhaps from another thread; at once where there is no store.
+  void KeepAlone(const v1::KeptSample& kept, std::function<void(const v1::KeptAck&)> answer);
   void KeepPixels(SampleKey sample, const std::vector<std::pair<int, std::string>>& pixels);
   /// Ends all watchers (UNAVAILABLE) and refuses new ones.
   void Shutdown();
@@ -87,22 +98,28 @@ class QueryService final : public v1::QueryService::CallbackService {
   class Exporter;
   class Watcher;
 
-  QueryService(const Bundle& bundle, std::unique_ptr<WholeNetwork> network, Options options);
+  QueryService(const Bundle& bundle, Options options);
   absl::Status CheckStore() const;
   // Runs `job` on the store's thread and finishes with its status.
   grpc::ServerUnaryReactor* WithStore(grpc::CallbackServerContext* context, absl::Status valid,
                                       std::function<absl::Status()> job);
-  absl::Status RunWhole(const WholeInput& input, v1::ClassifyResponse* response);
+  // What a bundle is here; `network` is used on the thread of one executor only.
+  struct Served {
+    std::string bundle_sha256;
+    std::vector<ExitThreshold> thresholds;
+    std::unique_ptr<WholeNetwork> network;
+  };
+  absl::Status RunWhole(const Served& served, const WholeInput& input,
+                        v1::ClassifyResponse* response);
+  std::shared_ptr<const Served> served();
   void Remove(Watcher* watcher);
 
   const NetworkPlan plan_;
-  const std::string bundle_sha256_;
   const Options options_;
-  const std::vector<ExitThreshold> thresholds_;
-  const std::unique_ptr<WholeNetwork> network_;  // used on the executor's thread only
   std::atomic<uint64_t> hard_seen_{0};
 
   Mutex mutex_;
+  std::shared_ptr<const Served> served_ ABSL_GUARDED_BY(mutex_);
   Executor* executor_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);

@@ -1,3 +1,7 @@
+# Bits, pixels and floats lie in memory as they do in files and messages: the low byte first.
+if(CMAKE_CXX_BYTE_ORDER STREQUAL "BIG_ENDIAN")
+  message(FATAL_ERROR "ddnn runs on little-endian processors; ${CMAKE_SYSTEM_PROCESSOR} is big-endian")
+endif()
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)

@@ -22,22 +22,29 @@ function(ddnn_export)
   endforeach()
 endfunction()
 
-# ddnn_binary(ddnn-device SOURCES main.cc DEPS ddnn::net): built into bin/, installed.
+# ddnn_binary(ddnn-device PACKAGE device SOURCES main.cc DEPS ddnn::net): built into bin/, installed,
+# part of the Debian package ddnn-PACKAGE (cmake/Packages.cmake).
 function(ddnn_binary name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PACKAGE" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
-  install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT ${ARG_PACKAGE})
+  set_property(GLOBAL APPEND PROPERTY DDNN_PROGRAMS ${name})
+  set_property(TARGET ${name} PROPERTY DDNN_PACKAGE ${ARG_PACKAGE})
 endfunction()
 
 # ddnn_test(node_test SOURCES node_test.cc DEPS ddnn::node [DATA x] [TIMEOUT s]): one ctest entry per file.
-# Tests run with DDNN_SOURCE_DIR and DDNN_BIN_DIR in the environment, and with what the thread
-# sanitizer is to leave out.
+# Tests run with DDNN_SOURCE_DIR, DDNN_BIN_DIR and DDNN_EMULATOR (what runs the programs there, empty
+# where they are this machine's) in the environment, and with what the thread sanitizer is to leave out.
+string(REPLACE ";" " " emulator "${CMAKE_CROSSCOMPILING_EMULATOR}")
 function(ddnn_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
+  endif()
+  if(CMAKE_CROSSCOMPILING)
+    math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
@@ -46,5 +53,5 @@ function(ddnn_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "DDNN_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDNN_BIN_DIR=${PROJECT_BINARY_DIR}/bin;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+    ENVIRONMENT "DDNN_SOURCE_DIR=${PROJECT_SOURCE_DIR};DDNN_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DDNN_EMULATOR=${emulator};TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
 endfunction()

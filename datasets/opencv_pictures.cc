@@ -17,9 +17,24 @@ absl::Status Bad(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
+cv::Rect ToCv(const Rect& rect) { return cv::Rect(rect.x, rect.y, rect.width, rect.height); }
+
+// The part of a picture that is shown, in the size of the view.
+cv::Mat Framed(const cv::Mat& picture, const Placement& place, const Shape& shape) {
+  const cv::Mat part = picture(ToCv(place.from));
+  if (part.rows == shape.height && part.cols == shape.width) return part;
+  cv::Mat view(shape.height, shape.width, picture.type(), cv::Scalar::all(0));
+  cv::Mat target = view(ToCv(place.to));
+  cv::resize(part, target, target.size(), 0, 0, cv::INTER_AREA);
+  return view;
+}
+
 // 8-bit BGR or grey -> [C, H, W] of `shape`.
-std::string ToPixels(const cv::Mat& picture, const Shape& shape) {
-  cv::Mat coloured, sized;
+absl::StatusOr<std::string> ToPixels(const cv::Mat& picture, const Shape& shape,
+                                     const Framing& framing) {
+  const absl::StatusOr<Placement> place = Place(framing, picture.cols, picture.rows, shape);
+  if (!place.ok()) return place.status();
+  cv::Mat coloured;
   if (shape.channels == 1 && picture.channels() == 3) {
     cv::cvtColor(picture, coloured, cv::COLOR_BGR2GRAY);
   } else if (shape.channels == 3) {
@@ -28,15 +43,11 @@ std::string ToPixels(const cv::Mat& picture, const Shape& shape) {
   } else {
     coloured = picture;
   }
-  if (coloured.rows == shape.height && coloured.cols == shape.width) {
-    sized = coloured;
-  } else {
-    cv::resize(coloured, sized, cv::Size(shape.width, shape.height), 0, 0, cv::INTER_AREA);
-  }
+  const cv::Mat view = Framed(coloured, *place, shape);
   std::string pixels(shape.size(), '\0');
   const int plane = shape.height * shape.width;
   for (int y = 0; y < shape.height; ++y) {
-    const uint8_t* row = sized.ptr<uint8_t>(y);
+    const uint8_t* row = view.ptr<uint8_t>(y);
     for (int x = 0; x < shape.width; ++x) {
       for (int c = 0; c < shape.channels; ++c) {
         pixels[c * plane + y * shape.width + x] = static_cast<char>(row[x * shape.channels + c]);
@@ -46,25 +57,86 @@ std::string ToPixels(const cv::Mat& picture, const Shape& shape) {
   return pixels;
 }
 
-struct Capture : public VideoReader {
-  absl::StatusOr<std::string> Next() override {
+class Capture final : public VideoReader {
+ public:
+  explicit Capture(const VideoRequest& request) : request_(request), name_(request.shown) {}
+
+  absl::Status Open() {
+    std::string why;
     try {
-      cv::Mat picture;
-      if (video.read(picture) && !picture.empty()) return ToPixels(picture, shape);
-    } catch (const cv::Exception& error) {
-      return absl::UnavailableError(absl::StrCat(name, ": ", error.err));
+      if (Opened()) return CheckSize();
+    } catch (const cv::Exception& problem) {
+      why = absl::StrCat(": ", problem.err);
     }
-    if (live) return absl::UnavailableError(absl::StrCat(name, ": the camera gives no picture"));
-    return absl::OutOfRangeError(absl::StrCat(name, ": end of the video"));
+    if (request_.kind == VideoRequest::Kind::kFile) {
+      return Bad(name_, absl::StrCat("cannot be played, expected a video file", why));
+    }
+    return absl::UnavailableError(absl::StrCat(name_, ": cannot be opened", why));
   }
 
-  std::string name;
-  Shape shape;
-  bool live = false;
-  cv::VideoCapture video;
-};
+  absl::Status Grab() override {
+    std::string why;
+    try {
+      if (video_.grab()) return absl::OkStatus();
+    } catch (const cv::Exception& problem) {
+      why = absl::StrCat(": ", problem.err);
+    }
+    if (request_.kind == VideoRequest::Kind::kFile) {
+      return absl::OutOfRangeError(absl::StrCat(name_, ": end of the video", why));
+    }
+    return absl::UnavailableError(absl::StrCat(name_, ": gives no more pictures", why));
+  }
 
-std::unique_ptr<VideoReader> Opened(std::unique_ptr<Capture> capture) { return capture; }
+  absl::StatusOr<std::string> Retrieve() override {
+    try {
+      // A stream may change its size at any time.
+      if (absl::Status status = CheckSize(); !status.ok()) return status;
+      cv::Mat picture;
+      if (!video_.retrieve(picture) || picture.empty()) {
+        return absl::DataLossError(absl::StrCat(name_, ": a picture is damaged"));
+      }
+      absl::StatusOr<std::string> pixels = ToPixels(picture, request_.shape, request_.framing);
+      if (pixels.ok()) return pixels;
+      return Bad(name_, std::string(pixels.status().message()));
+    } catch (const cv::Exception& problem) {
+      return absl::DataLossError(absl::StrCat(name_, ": a picture is damaged: ", problem.err));
+    }
+  }
+
+  double rate() const override { return video_.get(cv::CAP_PROP_FPS); }
+
+ private:
+  bool Opened() {
+    switch (request_.kind) {
+      case VideoRequest::Kind::kCamera:
+        return video_.open(request_.address, cv::CAP_V4L2);
+      case VideoRequest::Kind::kUrl:
+        return video_.open(request_.address, cv::CAP_FFMPEG,
+                           {cv::CAP_PROP_OPEN_TIMEOUT_MSEC, kVideoTimeoutMs,
+                            cv::CAP_PROP_READ_TIMEOUT_MSEC, kVideoTimeoutMs});
+      case VideoRequest::Kind::kFile:
+        // By name: "any" would also try to read the path as a numbered series of pictures.
+        return video_.open(request_.address, cv::CAP_FFMPEG) ||
+               video_.open(request_.address, cv::CAP_OPENCV_MJPEG);
+    }
+    return false;
+  }
+
+  // Before memory is taken for pictures that nobody has. What a V4L2 camera says its driver
+  // checked.
+  absl::Status CheckSize() const {
+    if (request_.kind == VideoRequest::Kind::kCamera) return absl::OkStatus();
+    const double width = video_.get(cv::CAP_PROP_FRAME_WIDTH);
+    const double height = video_.get(cv::CAP_PROP_FRAME_HEIGHT);
+    if (width * height <= static_cast<double>(kMaxPicturePixels)) return absl::OkStatus();
+    return absl::UnavailableError(absl::StrCat(name_, ": claims ", width, "x", height,
+                                               " pixels, expected at most ", kMaxPicturePixels));
+  }
+
+  const VideoRequest request_;
+  const std::string name_;
+  cv::VideoCapture video_;
+};
 
 class OpenCv : public PictureLibrary {
  public:
@@ -72,15 +144,21 @@ class OpenCv : public PictureLibrary {
   OpenCv() {
     cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
     setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", /*replace=*/0);
+    // Seconds for which a camera that is plugged in may give no picture.
+    setenv("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", std::to_string(kVideoTimeoutMs / 1000).c_str(),
+           /*replace=*/0);
   }
 
   absl::StatusOr<std::string> Decode(const std::string& path, const std::string& bytes,
-                                     const Shape& shape) override {
+                                     const Shape& shape, const Framing& framing) override {
     try {
       const cv::Mat data(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
       const cv::Mat picture = cv::imdecode(data, cv::IMREAD_COLOR);
       if (picture.empty()) return Bad(path, "cannot be decoded, the picture is damaged");
-      return ToPixels(picture, shape);
+      // Turned as its EXIF says, so the size that counts is known only now.
+      absl::StatusOr<std::string> pixels = ToPixels(picture, shape, framing);
+      if (pixels.ok()) return pixels;
+      return Bad(path, std::string(pixels.status().message()));
     } catch (const cv::Exception& error) {
       return Bad(path, absl::StrCat("cannot be decoded: ", error.err));
     }
@@ -105,34 +183,10 @@ class OpenCv : public PictureLibrary {
     }
   }
 
-  absl::StatusOr<std::unique_ptr<VideoReader>> OpenFile(const std::string& path,
-                                                        const Shape& shape) override {
-    auto capture = std::make_unique<Capture>();
-    capture->name = path;
-    capture->shape = shape;
-    try {
-      // By name: "any" would also try to read the path as a numbered series of pictures.
-      for (int backend : {cv::CAP_FFMPEG, cv::CAP_OPENCV_MJPEG}) {
-        if (capture->video.open(path, backend)) return Opened(std::move(capture));
-      }
-    } catch (const cv::Exception& problem) {
-      return Bad(path, absl::StrCat("cannot be played: ", problem.err));
-    }
-    return Bad(path, "cannot be played, expected a video file");
-  }
-
-  absl::StatusOr<std::unique_ptr<VideoReader>> OpenCamera(int number, const Shape& shape) override {
-    auto capture = std::make_unique<Capture>();
-    capture->name = absl::StrCat("/dev/video", number);
-    capture->shape = shape;
-    capture->live = true;
-    std::string why;
-    try {
-      if (capture->video.open(number, cv::CAP_V4L2)) return Opened(std::move(capture));
-    } catch (const cv::Exception& problem) {
-      why = absl::StrCat(": ", problem.err);
-    }
-    return absl::UnavailableError(absl::StrCat("/dev/video", number, ": cannot be opened", why));
+  absl::StatusOr<std::unique_ptr<VideoReader>> OpenVideo(const VideoRequest& request) override {
+    auto capture = std::make_unique<Capture>(request);
+    if (absl::Status status = capture->Open(); !status.ok()) return status;
+    return std::unique_ptr<VideoReader>(std::move(capture));
   }
 };
 

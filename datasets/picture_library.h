@@ -6,25 +6,25 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "datasets/pictures.h"
+#include "datasets/framing.h"
+#include "datasets/video_reader.h"
+#include "models/network_plan.h"
 
 namespace ddnn {
 
 /// What is done with OpenCV, in a shared library of its own, libddnn-opencv.so: a device whose
-/// pictures come from elsewhere never loads it. Arguments are checked by the caller (pictures.cc).
+/// pictures come from elsewhere never loads it. Arguments are checked by the caller (pictures.cc,
+/// video_reader.cc).
 /// Safe to call from several threads.
 class PictureLibrary {
  public:
   virtual ~PictureLibrary() = default;
   /// \param bytes  a PNG or JPEG file; `path` is for errors
   virtual absl::StatusOr<std::string> Decode(const std::string& path, const std::string& bytes,
-                                             const Shape& shape) = 0;
+                                             const Shape& shape, const Framing& framing) = 0;
   virtual absl::Status Write(const std::string& path, const std::string& pixels,
                              const Shape& shape) = 0;
-  virtual absl::StatusOr<std::unique_ptr<VideoReader>> OpenFile(const std::string& path,
-                                                                const Shape& shape) = 0;
-  virtual absl::StatusOr<std::unique_ptr<VideoReader>> OpenCamera(int number,
-                                                                  const Shape& shape) = 0;
+  virtual absl::StatusOr<std::unique_ptr<VideoReader>> OpenVideo(const VideoRequest& request) = 0;
 };
 
 /// Loads the library the first time, from ../lib/ddnn beside the program's folder; it stays loaded.

@@ -6,23 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "datasets/idx.h"
 #include "datasets/picture_library.h"
+#include "datasets/video_reader.h"
 
 namespace ddnn {
 namespace {
 
 constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
-constexpr int64_t kMaxPixels = int64_t{64} << 20;
 
 absl::Status Bad(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
-}
-
-absl::Status CheckShape(const Shape& shape) {
-  if ((shape.channels == 1 || shape.channels == 3) && shape.height > 0 && shape.width > 0) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("pictures cannot become ", ToString(shape), ": expected 1 or 3 channels"));
 }
 
 uint32_t BigEndian(const std::string& bytes, size_t at, int count) {
@@ -70,9 +62,10 @@ absl::StatusOr<Shape> CheckFile(const std::string& path, const std::string& byte
   Shape shape;
   const bool png = PngShape(bytes, &shape);
   if (!png && !JpegShape(bytes, &shape)) return Bad(path, "is neither a PNG nor a JPEG picture");
-  if (shape.width < 1 || shape.height < 1 || int64_t{1} * shape.width * shape.height > kMaxPixels) {
+  if (shape.width < 1 || shape.height < 1 ||
+      int64_t{1} * shape.width * shape.height > kMaxPicturePixels) {
     return Bad(path, absl::StrCat("claims ", shape.width, "x", shape.height,
-                                  " pixels, expected 1 to ", kMaxPixels));
+                                  " pixels, expected 1 to ", kMaxPicturePixels));
   }
   if (bytes.rfind(png ? "IEND" : "\xff\xd9") == std::string::npos) {
     return Bad(path, "ends early, the picture is truncated");
@@ -81,6 +74,14 @@ absl::StatusOr<Shape> CheckFile(const std::string& path, const std::string& byte
 }
 
 }  // namespace
+
+absl::Status CheckPictureShape(const Shape& shape) {
+  if ((shape.channels == 1 || shape.channels == 3) && shape.height > 0 && shape.width > 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("pictures cannot become ", ToString(shape), ": expected 1 or 3 channels"));
+}
 
 bool IsPictureName(const std::string& path) {
   std::string extension = std::filesystem::path(path).extension().string();
@@ -94,19 +95,20 @@ absl::StatusOr<Shape> ReadPictureShape(const std::string& path) {
   return CheckFile(path, *bytes);
 }
 
-absl::StatusOr<std::string> ReadPicture(const std::string& path, const Shape& shape) {
-  if (absl::Status status = CheckShape(shape); !status.ok()) return status;
+absl::StatusOr<std::string> ReadPicture(const std::string& path, const Shape& shape,
+                                        const Framing& framing) {
+  if (absl::Status status = CheckPictureShape(shape); !status.ok()) return status;
   const absl::StatusOr<std::string> bytes = ReadFileMaybeGzip(path, kMaxFileBytes);
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<Shape> found = CheckFile(path, *bytes);
   if (!found.ok()) return found.status();
   const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
   if (!library.ok()) return library.status();
-  return (*library)->Decode(path, *bytes, shape);
+  return (*library)->Decode(path, *bytes, shape, framing);
 }
 
 absl::Status WritePicture(const std::string& path, const std::string& pixels, const Shape& shape) {
-  if (absl::Status status = CheckShape(shape); !status.ok()) return status;
+  if (absl::Status status = CheckPictureShape(shape); !status.ok()) return status;
   if (static_cast<int64_t>(pixels.size()) != shape.size()) {
     return Bad(path, absl::StrCat("has ", pixels.size(), " pixel values to write, expected ",
                                   shape.size(), " for ", ToString(shape)));
@@ -114,26 +116,6 @@ absl::Status WritePicture(const std::string& path, const std::string& pixels, co
   const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
   if (!library.ok()) return library.status();
   return (*library)->Write(path, pixels, shape);
-}
-
-absl::StatusOr<std::unique_ptr<VideoReader>> VideoReader::OpenFile(const std::string& path,
-                                                                   const Shape& shape) {
-  if (absl::Status status = CheckShape(shape); !status.ok()) return status;
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) {
-    return absl::NotFoundError(absl::StrCat(path, ": is not a file"));
-  }
-  const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
-  if (!library.ok()) return library.status();
-  return (*library)->OpenFile(path, shape);
-}
-
-absl::StatusOr<std::unique_ptr<VideoReader>> VideoReader::OpenCamera(int number,
-                                                                     const Shape& shape) {
-  if (absl::Status status = CheckShape(shape); !status.ok()) return status;
-  const absl::StatusOr<PictureLibrary*> library = LoadPictureLibrary();
-  if (!library.ok()) return library.status();
-  return (*library)->OpenCamera(number, shape);
 }
 
 }  // namespace ddnn

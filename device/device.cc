@@ -12,22 +12,32 @@ Device::Device(const NetworkPlan& plan, Options options)
   summary_.by_exit.assign(plan.exits().size(), 0);
 }
 
-absl::Status Device::Run(NodeHost* host, FrameSource* source) {
+absl::Status Device::Run(FrameSink* host, FrameSource* source) {
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    source_ = source;
+    if (over()) source->Stop();
+  }
   const absl::Status fed = Feed(host, source);
+  source->Stop();
   host->Drain(options_.drain_limit);
   std::lock_guard<std::mutex> lock(mu_);
+  source_ = nullptr;
+  summary_.frames = source->counts();
   return refused_.ok() ? fed : refused_;
 }
 
-absl::Status Device::Feed(NodeHost* host, FrameSource* source) {
+absl::Status Device::Feed(FrameSink* host, FrameSource* source) {
   if (!WaitForStart()) return absl::OkStatus();
   started_ = absl::Now();
   for (int64_t offered = 0; options_.samples == 0 || offered < options_.samples; ++offered) {
-    // A live source keeps its own time, but may be asked for fewer frames than it has.
-    if (!WaitForTurn(offered)) return absl::OkStatus();
-    if (!source->live() && !WaitForPlace(host)) return absl::OkStatus();
+    // A live source keeps its own time.
+    const bool go = source->live() || (WaitForTurn(offered) && WaitForPlace(host));
+    if (!go) return absl::OkStatus();
     absl::StatusOr<Frame> frame = source->Next();
-    if (absl::IsOutOfRange(frame.status())) return absl::OkStatus();
+    if (absl::IsOutOfRange(frame.status()) || absl::IsCancelled(frame.status())) {
+      return absl::OkStatus();
+    }
     if (!frame.ok()) return frame.status();
     absl::Status status = OfferFrame(host, *std::move(frame), source->live());
     if (!status.ok()) return status;
@@ -35,9 +45,9 @@ absl::Status Device::Feed(NodeHost* host, FrameSource* source) {
   return absl::OkStatus();
 }
 
-absl::Status Device::OfferFrame(NodeHost* host, Frame frame, bool live) {
+absl::Status Device::OfferFrame(FrameSink* host, Frame frame, bool live) {
   const SampleKey key{options_.stream, frame.sequence};
-  if (live && host->under_way() >= options_.max_in_flight) {
+  if (live && !frame.absent && host->under_way() >= options_.max_in_flight) {
     host->OfferShed(key, "device busy");
     return absl::OkStatus();
   }
@@ -68,7 +78,7 @@ bool Device::WaitForTurn(int64_t offered) {
   return !over();
 }
 
-bool Device::WaitForPlace(NodeHost* host) {
+bool Device::WaitForPlace(FrameSink* host) {
   std::unique_lock<std::mutex> lock(mu_);
   changed_.wait(lock, [&] { return over() || host->under_way() < options_.max_in_flight; });
   return !over();
@@ -77,7 +87,13 @@ bool Device::WaitForPlace(NodeHost* host) {
 void Device::Stop() {
   std::lock_guard<std::mutex> lock(mu_);
   stopping_ = true;
+  WakeLocked();
+}
+
+// Whoever waits for something that will not be wanted any more.
+void Device::WakeLocked() {
   changed_.notify_all();
+  if (source_ != nullptr) source_->Stop();
 }
 
 DeviceSummary Device::summary() const {
@@ -122,7 +138,7 @@ void Device::OnAnswer(const Answer& answer) {
 void Device::OnRefused(const absl::Status& why) {
   std::lock_guard<std::mutex> lock(mu_);
   refused_ = why;
-  changed_.notify_all();
+  WakeLocked();
 }
 
 void Device::OnTreeReady() {
@@ -132,7 +148,17 @@ void Device::OnTreeReady() {
   changed_.notify_all();
 }
 
+void Device::OnAlone(const KeepAlone& alone) {
+  if (options_.forwarder != nullptr) options_.forwarder->OnAlone(alone);
+}
+
+void Device::OnKeptAck(const v1::KeptAck& ack) {
+  if (options_.forwarder != nullptr) options_.forwarder->OnAck(ack);
+}
+
 void Device::OnParent(bool up) {
+  if (options_.on_parent) options_.on_parent(up);
+  if (options_.forwarder != nullptr) options_.forwarder->OnParent(up);
   std::lock_guard<std::mutex> lock(mu_);
   parent_up_ = up;
   changed_.notify_all();

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "datasets/frame_source.h"
+#include "device/forwarder.h"
 #include "runtime/core/answer.h"
 #include "runtime/core/bundle.h"
 #include "runtime/net/node_host.h"
@@ -24,6 +25,7 @@ struct DeviceSummary {
   std::vector<uint64_t> by_exit;            ///< answered, one per exit of the network
   std::map<std::string, uint64_t> reason;   ///< of those shed or expired
   uint64_t payload_bytes = 0;               ///< of those that ended
+  FrameCounts frames;                       ///< of a live source, once Run has ended
   absl::Duration latency_p50, latency_p99;  ///< of the last kLatencies answers
 };
 
@@ -33,7 +35,8 @@ class Device : public NodeObserver {
  public:
   struct Options {
     uint32_t stream = 0;
-    double rate = 0;         ///< frames per second; 0: as fast as answers come
+    /// Frames per second of a source that is not live; 0: as fast as answers come.
+    double rate = 0;
     int64_t samples = 0;     ///< 0: until the source ends
     int max_in_flight = 32;  ///< then a source waits; a live one drops ("device busy")
     bool wait_for_tree = false;
@@ -43,6 +46,10 @@ class Device : public NodeObserver {
     absl::Duration drain_limit = absl::Seconds(5);
     /// Hears each answer once, in order. May be null.
     std::function<void(const Answer&)> on_answer;
+    /// Hears that the parent was joined, or lost, in order. May be null.
+    std::function<void(bool up)> on_parent;
+    /// Keeps what it answers alone (NodeOptions::keep_alone). May be null.
+    Forwarder* forwarder = nullptr;
   };
 
   static constexpr size_t kLatencies = 1 << 16;
@@ -52,7 +59,7 @@ class Device : public NodeObserver {
   /// Offers frames until the source ends, enough were offered, or Stop was called; then waits for
   /// those under way. The source's error if it broke; what the parent said if it refused this
   /// device. Call once.
-  absl::Status Run(NodeHost* host, FrameSource* source);
+  absl::Status Run(FrameSink* host, FrameSource* source);
   /// No more frames. From any thread.
   void Stop();
 
@@ -62,13 +69,16 @@ class Device : public NodeObserver {
   void OnRefused(const absl::Status& why) override;
   void OnTreeReady() override;
   void OnParent(bool up) override;
+  void OnAlone(const KeepAlone& alone) override;
+  void OnKeptAck(const v1::KeptAck& ack) override;
 
  private:
   bool WaitForStart();
   bool WaitForTurn(int64_t offered);
-  bool WaitForPlace(NodeHost* host);
-  absl::Status Feed(NodeHost* host, FrameSource* source);
-  absl::Status OfferFrame(NodeHost* host, Frame frame, bool live);
+  bool WaitForPlace(FrameSink* host);
+  absl::Status Feed(FrameSink* host, FrameSource* source);
+  absl::Status OfferFrame(FrameSink* host, Frame frame, bool live);
+  void WakeLocked();
   bool over() const { return stopping_ || !refused_.ok(); }
 
   const NetworkPlan& plan_;
@@ -77,6 +87,7 @@ class Device : public NodeObserver {
 
   mutable std::mutex mu_;
   std::condition_variable changed_;
+  FrameSource* source_ = nullptr;  // while Run runs
   bool stopping_ = false;
   bool tree_ready_ = false;
   bool parent_up_ = false;

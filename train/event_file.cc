@@ -91,6 +91,15 @@ absl::StatusOr<std::unique_ptr<EventFile>> EventFile::Create(const std::string& 
 
 EventFile::~EventFile() { std::fclose(file_); }
 
+void EventFile::Start(int64_t step, absl::Time now) {
+  v1::Event event;
+  event.set_wall_time(Seconds(now));
+  event.set_step(step);
+  event.mutable_session_log()->set_status(v1::SessionLog::START);
+  Write(event);
+  Flush();
+}
+
 void EventFile::Add(int64_t step, const Scalars& scalars, absl::Time now) {
   v1::Event event;
   event.set_wall_time(Seconds(now));

@@ -40,6 +40,10 @@ class EventFile {
   EventFile(const EventFile&) = delete;
   EventFile& operator=(const EventFile&) = delete;
 
+  /// Says, before any Add, that steps from this one on are told in this file: what a run that was
+  /// killed told of them, before its checkpoint was taken up, is void. TensorBoard looks for it in
+  /// every file, also in the first.
+  void Start(int64_t step, absl::Time now);
   /// All of one moment. What was added reaches the file at the latest with the first event ten
   /// seconds later, at Flush() or in the destructor.
   void Add(int64_t step, const Scalars& scalars, absl::Time now);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -62,6 +63,9 @@ absl::StatusOr<std::unique_ptr<ProcessGroup>> ProcessGroup::Join(const RankEnvir
                                                                  const std::atomic<bool>* stop,
                                                                  bool cuda,
                                                                  const RankTimes& times) {
+  // To write to a rank that is gone is an error, as in Python, for which LibTorch's sockets are
+  // made.
+  signal(SIGPIPE, SIG_IGN);
   std::unique_ptr<ProcessGroup> group(new ProcessGroup(environment, stop));
   absl::StatusOr<std::unique_ptr<RankWatch>> watch = RankWatch::Join(environment, stop, times);
   if (!watch.ok()) return watch.status();

@@ -31,7 +31,8 @@ class ExchangeError : public std::runtime_error {
 /// called from one thread.
 class ProcessGroup : public Ranks {
  public:
-  /// Waits for all ranks; see RankWatch::Join for the errors.
+  /// Waits for all ranks; see RankWatch::Join for the errors. The process ignores SIGPIPE from then
+  /// on.
   /// \param stop  may be null. Each rank's travels with every sum of doubles: see stop_agreed.
   /// \param cuda  what is trained is on a GPU
   static absl::StatusOr<std::unique_ptr<ProcessGroup>> Join(const RankEnvironment& environment,

@@ -33,8 +33,17 @@ using Keys = c10::intrusive_ptr<c10d::Store>;
 
 std::string Key(const char* what, int rank) { return absl::StrCat(what, "/", rank); }
 
+// Newer LibTorch would serve with libuv, which Debian builds it without.
+template <typename Options>
+auto ServeWithoutLibUv(Options* options, int) -> decltype(options->useLibUV = false, void()) {
+  options->useLibUV = false;
+}
+template <typename Options>
+void ServeWithoutLibUv(Options*, long) {}
+
 c10::intrusive_ptr<c10d::Store> OpenStore(const RankEnvironment& environment, bool serve) {
   c10d::TCPStoreOptions options;
+  ServeWithoutLibUv(&options, 0);
   options.port = environment.port;
   options.isServer = serve;
   options.waitWorkers = false;

@@ -25,7 +25,9 @@ void TrainingLog::StartFrom(const ProgressReport& report, absl::Time now) {
 void TrainingLog::OnBatch(const ProgressReport& report, absl::Time now) {
   // The first call of an epoch comes before its first step, and so does the first after a
   // half-finished epoch was taken up again.
-  if (told_at_ == absl::InfinitePast() || told_.epoch() != report.record->epoch()) {
+  const bool first = told_at_ == absl::InfinitePast();
+  if (first) events_->Start(report.step + 1, now);
+  if (first || told_.epoch() != report.record->epoch()) {
     StartFrom(report, now);
   } else if (report.step % kEverySteps == 0) {
     AddSteps(report, now);

@@ -14,7 +14,6 @@
 namespace ddnn {
 namespace {
 
-constexpr size_t kMaxManifestBytes = 16 << 20;
 constexpr float kMinTemperature = 1e-3f, kMaxTemperature = 1e3f;
 
 absl::Status Named(const std::string& path, const absl::Status& status) {
@@ -75,42 +74,19 @@ absl::StatusOr<std::map<std::pair<int, int>, const v1::SectionFile*>> ListSectio
   return files;
 }
 
-absl::StatusOr<std::string> ReadHashedFile(const std::string& path, const v1::SectionFile& file) {
-  absl::StatusOr<std::string> data = ReadFile(path, static_cast<size_t>(file.bytes()));
-  if (!data.ok()) {
-    // Found larger than the manifest says.
-    if (absl::IsInvalidArgument(data.status())) return absl::DataLossError(data.status().message());
-    return data.status();
-  }
-  if (static_cast<int64_t>(data->size()) != file.bytes()) {
-    return absl::DataLossError(absl::StrCat(path, ": ", data->size(), " bytes, expected ",
+absl::Status CheckHash(const std::string& path, const v1::SectionFile& file,
+                       const std::string& data) {
+  if (static_cast<int64_t>(data.size()) != file.bytes()) {
+    return absl::DataLossError(absl::StrCat(path, ": ", data.size(), " bytes, expected ",
                                             file.bytes(), ": it was changed or damaged"));
   }
-  const std::string found = ToHex(Sha256(*data));
+  const std::string found = ToHex(Sha256(data));
   if (found != file.sha256()) {
     return absl::DataLossError(absl::StrCat(path, ": SHA-256 is ", found, ", expected ",
                                             absl::CHexEscape(file.sha256().substr(0, 64)), " as ",
                                             kManifestName, " says: it was changed or damaged"));
   }
-  return data;
-}
-
-absl::StatusOr<v1::Section> ReadSection(const NetworkPlan& plan, const std::string& path,
-                                        const v1::SectionFile& file) {
-  absl::StatusOr<std::string> data = ReadHashedFile(path, file);
-  if (!data.ok()) return data.status();
-  v1::Section section;
-  if (!section.ParseFromString(*data)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": not a section message"));
-  }
-  if (section.tier() != file.tier() || section.node() != file.node()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": holds the section ", absl::CHexEscape(section.tier()), "-",
-                     section.node(), ", expected ", file.tier(), "-", file.node()));
-  }
-  absl::Status status = CheckSection(plan, section);
-  if (!status.ok()) return Named(path, status);
-  return section;
+  return absl::OkStatus();
 }
 
 absl::Status CheckChoice(const NetworkPlan& plan, SectionChoice choice) {
@@ -125,27 +101,6 @@ absl::Status CheckChoice(const NetworkPlan& plan, SectionChoice choice) {
                                               plan.tiers()[choice.tier].name, ": it has ", nodes,
                                               ", expected 0 to ", nodes - 1));
   }
-  return absl::OkStatus();
-}
-
-absl::Status ReadManifest(const std::string& path, Bundle* bundle) {
-  absl::StatusOr<std::string> text = ReadFile(path, kMaxManifestBytes);
-  if (!text.ok()) return text.status();
-  absl::Status status = ParseTextProto(*text, path, &bundle->manifest);
-  if (!status.ok()) return status;
-  if (bundle->manifest.format_version() != kBundleFormatVersion) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": format_version is ",
-                                                   bundle->manifest.format_version(), ", expected ",
-                                                   kBundleFormatVersion));
-  }
-  absl::StatusOr<NetworkPlan> plan = NetworkPlan::Create(bundle->manifest.network());
-  if (!plan.ok()) return Named(path, plan.status());
-  bundle->plan = *std::move(plan);
-  bundle->sha256 = Sha256(*text);
-  absl::StatusOr<std::vector<ExitThreshold>> thresholds =
-      ReadThresholds(bundle->plan, bundle->manifest);
-  if (!thresholds.ok()) return Named(path, thresholds.status());
-  bundle->thresholds = *std::move(thresholds);
   return absl::OkStatus();
 }
 
@@ -251,22 +206,83 @@ absl::StatusOr<std::vector<ExitThreshold>> ReadThresholds(const NetworkPlan& pla
   return thresholds;
 }
 
-absl::StatusOr<Bundle> LoadBundle(const std::string& directory, SectionChoice choice) {
+absl::StatusOr<Bundle> ParseManifest(const std::string& text, const std::string& path) {
   Bundle bundle;
-  const std::string manifest = absl::StrCat(directory, "/", kManifestName);
-  absl::Status status = ReadManifest(manifest, &bundle);
+  absl::Status status = ParseTextProto(text, path, &bundle.manifest);
   if (!status.ok()) return status;
-  auto files = ListSections(bundle.plan, bundle.manifest);
-  if (!files.ok()) return Named(manifest, files.status());
-  status = CheckChoice(bundle.plan, choice);
+  if (bundle.manifest.format_version() != kBundleFormatVersion) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": format_version is ",
+                                                   bundle.manifest.format_version(), ", expected ",
+                                                   kBundleFormatVersion));
+  }
+  absl::StatusOr<NetworkPlan> plan = NetworkPlan::Create(bundle.manifest.network());
+  if (!plan.ok()) return Named(path, plan.status());
+  bundle.plan = *std::move(plan);
+  bundle.sha256 = Sha256(text);
+  absl::StatusOr<std::vector<ExitThreshold>> thresholds =
+      ReadThresholds(bundle.plan, bundle.manifest);
+  if (!thresholds.ok()) return Named(path, thresholds.status());
+  bundle.thresholds = *std::move(thresholds);
+  if (auto files = ListSections(bundle.plan, bundle.manifest); !files.ok()) {
+    return Named(path, files.status());
+  }
+  return bundle;
+}
+
+const v1::SectionFile* FindSection(const Bundle& bundle, int tier, int node) {
+  for (const v1::SectionFile& file : bundle.manifest.section()) {
+    if (file.tier() == bundle.plan.tiers()[tier].name && file.node() == node) return &file;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<v1::Section> ParseSection(const NetworkPlan& plan, const std::string& path,
+                                         const v1::SectionFile& file, const std::string& data) {
+  absl::Status status = CheckHash(path, file, data);
+  if (!status.ok()) return status;
+  v1::Section section;
+  if (!section.ParseFromString(data)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": not a section message"));
+  }
+  if (section.tier() != file.tier() || section.node() != file.node()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": holds the section ", absl::CHexEscape(section.tier()), "-",
+                     section.node(), ", expected ", file.tier(), "-", file.node()));
+  }
+  status = CheckSection(plan, section);
+  if (!status.ok()) return Named(path, status);
+  return section;
+}
+
+absl::StatusOr<std::string> ReadSectionFile(const std::string& directory,
+                                            const v1::SectionFile& file) {
+  const std::string path = absl::StrCat(directory, "/", file.path());
+  absl::StatusOr<std::string> data = ReadFile(path, static_cast<size_t>(file.bytes()));
+  // Found larger than the manifest says.
+  if (absl::IsInvalidArgument(data.status())) return absl::DataLossError(data.status().message());
+  return data;
+}
+
+absl::StatusOr<Bundle> LoadBundle(const std::string& directory, SectionChoice choice) {
+  const std::string manifest = absl::StrCat(directory, "/", kManifestName);
+  absl::StatusOr<std::string> text = ReadFile(manifest, kMaxManifestBytes);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<Bundle> bundle = ParseManifest(*text, manifest);
+  if (!bundle.ok()) return bundle.status();
+  absl::Status status = CheckChoice(bundle->plan, choice);
   if (!status.ok()) return Named(directory, status);
-  for (const auto& [place, file] : *files) {
-    if (choice.tier >= 0 && place.first != choice.tier) continue;
-    if (choice.tier >= 0 && choice.node >= 0 && place.second != choice.node) continue;
-    absl::StatusOr<v1::Section> section =
-        ReadSection(bundle.plan, absl::StrCat(directory, "/", file->path()), *file);
-    if (!section.ok()) return section.status();
-    bundle.sections[place] = *std::move(section);
+  for (const TierPlan& tier : bundle->plan.tiers()) {
+    for (const NodePlan& node : tier.nodes) {
+      if (choice.tier >= 0 && node.tier != choice.tier) continue;
+      if (choice.tier >= 0 && choice.node >= 0 && node.index != choice.node) continue;
+      const v1::SectionFile& file = *FindSection(*bundle, node.tier, node.index);
+      absl::StatusOr<std::string> data = ReadSectionFile(directory, file);
+      if (!data.ok()) return data.status();
+      absl::StatusOr<v1::Section> section =
+          ParseSection(bundle->plan, absl::StrCat(directory, "/", file.path()), file, *data);
+      if (!section.ok()) return section.status();
+      bundle->sections[{node.tier, node.index}] = *std::move(section);
+    }
   }
   return bundle;
 }

@@ -134,6 +134,7 @@ class LiteEngine : public Engine {
         return;
       case Form::kPixels:
       case Form::kPixelBits:
+      case Form::kPixelFloats:
         break;  // never the form of joined values
     }
   }

@@ -8,6 +8,7 @@
 #include "runtime/core/float_bytes.h"
 #include "runtime/lite/bit_planes.h"
 #include "runtime/lite/bit_stream.h"
+#include "runtime/lite/transpose.h"
 
 namespace ddnn {
 namespace lite {
@@ -61,6 +62,17 @@ class AffineOp : public Op {
 
   absl::Status Run(const Values& in, Values* out) override {
     const size_t plane = size_t{1} * in.shape.height * in.shape.width;
+    if (in.form == Form::kPixelFloats) {
+      for (size_t p = 0; p < plane; ++p) {
+        const float* from = &in.floats[p * scale_.size()];
+        float* to = &out->floats[p * scale_.size()];
+        for (size_t c = 0; c < scale_.size(); ++c) {
+          const float product = from[c] * scale_[c];
+          to[c] = product + bias_[c];
+        }
+      }
+      return absl::OkStatus();
+    }
     for (size_t c = 0; c < scale_.size(); ++c) {
       const float scale = scale_[c], bias = bias_[c];
       for (size_t i = c * plane; i < (c + 1) * plane; ++i) {
@@ -90,6 +102,14 @@ class SignOp : public Op {
       case Form::kBits:
         PackBits(&out->bits, 0, count, [&](size_t i) { return BitValue(in, i) >= 0; });
         break;
+      case Form::kPixelFloats: {
+        const size_t channels = in.shape.channels, words = WordsFor(channels);
+        for (size_t p = 0; p < count / channels; ++p) {
+          const float* x = &in.floats[p * channels];
+          PackBits(&out->bits, p * words * 64, channels, [x](size_t c) { return x[c] >= 0; });
+        }
+        break;
+      }
       case Form::kPixels:
       case Form::kPixelBits:
         return absl::InternalError("a sign of what was not made planes");
@@ -114,7 +134,15 @@ class ConversionOp : public Op {
   absl::Status Run(const Values& in, Values* out) override {
     const size_t count = static_cast<size_t>(in.shape.size());
     const size_t plane = size_t{1} * in.shape.height * in.shape.width;
-    if (in.form == Form::kPixels) {
+    const int channels = in.shape.channels, pixels = static_cast<int>(plane);
+    if (in.form == Form::kPixels && out->form == Form::kPixelFloats) {
+      Transpose(in.pixels.data(), channels, pixels, out->floats.data(),
+                [&in](uint8_t p) { return static_cast<float>(p - in.offset) * in.unit; });
+    } else if (in.form == Form::kFloats) {
+      Transpose(in.floats.data(), channels, pixels, out->floats.data());
+    } else if (in.form == Form::kPixelFloats) {
+      Transpose(in.floats.data(), pixels, channels, out->floats.data());
+    } else if (in.form == Form::kPixels) {
       for (size_t i = 0; i < count; ++i) out->integers[i] = in.pixels[i] - in.offset;
     } else if (in.form == Form::kPixelBits) {
       PixelsToPlanes(in.bits.data(), in.shape.channels, plane, out->bits.data());

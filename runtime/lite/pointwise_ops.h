@@ -12,17 +12,19 @@ namespace lite {
 /// Integers -> bits, by channel. The layer must have been checked against the plan.
 std::unique_ptr<Op> MakeThreshold(const v1::Threshold& layer);
 
-/// Floats -> floats, by channel: the product is rounded before the sum.
+/// Floats -> floats or pixel floats -> pixel floats, by channel: the product is rounded before the
+/// sum.
 std::unique_ptr<Op> MakeAffine(const v1::Affine& layer);
 
-/// Any form -> bits without a mask; +1 for 0.
+/// Planes of any form -> bits, or pixel floats -> pixel bits, without a mask; +1 for 0.
 std::unique_ptr<Op> MakeSign();
 
-/// Integers -> integers or floats -> floats.
+/// Integers -> integers or floats -> floats, in any order.
 std::unique_ptr<Op> MakeRelu();
 
-/// Changes the form and keeps the values: anything -> floats, bits -> integers, or integers -1, 0
-/// and +1 -> bits.
+/// Changes the form and keeps the values: bits or integers -> floats, bits -> integers, integers
+/// -1, 0 and +1 -> bits, bits <-> pixel bits, floats <-> pixel floats, pixels -> integers or pixel
+/// floats.
 std::unique_ptr<Op> MakeConversion();
 
 /// Changes the shape and keeps the values and their order.

@@ -35,6 +35,26 @@ void Slide(const PoolWindow& window, const Shape& in, const Shape& out, const st
   }
 }
 
+// The same in the order [H, W, C]: all channels of a window's pixels, one pixel after the other.
+template <typename Join>
+void SlidePixels(const PoolWindow& window, const Shape& in, const Shape& out, const float* from,
+                 float* to, Join join) {
+  const size_t channels = in.channels;
+  for (int y = 0; y < out.height; ++y) {
+    const int y0 = window.Begin(y), y1 = window.End(y, in.height);
+    for (int x = 0; x < out.width; ++x, to += channels) {
+      const int x0 = window.Begin(x), x1 = window.End(x, in.width);
+      std::copy_n(from + (size_t{1} * y0 * in.width + x0) * channels, channels, to);
+      for (int iy = y0; iy < y1; ++iy) {
+        for (int ix = iy == y0 ? x0 + 1 : x0; ix < x1; ++ix) {
+          const float* pixel = from + (size_t{1} * iy * in.width + ix) * channels;
+          for (size_t c = 0; c < channels; ++c) to[c] = join(to[c], pixel[c]);
+        }
+      }
+    }
+  }
+}
+
 class MaxPoolOp : public Op {
  public:
   explicit MaxPoolOp(const v1::Pool& layer) : window_(layer) {}
@@ -43,6 +63,8 @@ class MaxPoolOp : public Op {
     const auto larger = [](auto a, auto b) { return a < b ? b : a; };
     if (in.form == Form::kIntegers) {
       Slide(window_, in.shape, out->shape, in.integers, &integers_, &out->integers, larger);
+    } else if (in.form == Form::kPixelFloats) {
+      SlidePixels(window_, in.shape, out->shape, in.floats.data(), out->floats.data(), larger);
     } else {
       Slide(window_, in.shape, out->shape, in.floats, &floats_, &out->floats, larger);
     }
@@ -61,21 +83,30 @@ class AveragePoolOp : public Op {
 
   absl::Status Run(const Values& in, Values* out) override {
     const auto sum = [](float a, float b) { return a + b; };
-    Slide(window_, in.shape, out->shape, in.floats, &row_, &out->floats, sum);
-    size_t i = 0;
-    for (int c = 0; c < out->shape.channels; ++c) {
-      for (int y = 0; y < out->shape.height; ++y) {
-        const int rows = window_.End(y, in.shape.height) - window_.Begin(y);
-        for (int x = 0; x < out->shape.width; ++x, ++i) {
-          const int columns = window_.End(x, in.shape.width) - window_.Begin(x);
-          out->floats[i] /= static_cast<float>(rows * columns);
-        }
-      }
+    const Shape& shape = out->shape;
+    if (in.form == Form::kPixelFloats) {
+      SlidePixels(window_, in.shape, shape, in.floats.data(), out->floats.data(), sum);
+      Divide(in.shape, shape, shape.channels, out->floats.data());
+      return absl::OkStatus();
     }
+    Slide(window_, in.shape, shape, in.floats, &row_, &out->floats, sum);
+    const size_t plane = size_t{1} * shape.height * shape.width;
+    for (int c = 0; c < shape.channels; ++c) Divide(in.shape, shape, 1, &out->floats[c * plane]);
     return absl::OkStatus();
   }
 
  private:
+  // By the number of values in each window; `channels` lie behind each other.
+  void Divide(const Shape& in, const Shape& out, int channels, float* at) const {
+    for (int y = 0; y < out.height; ++y) {
+      const int rows = window_.End(y, in.height) - window_.Begin(y);
+      for (int x = 0; x < out.width; ++x) {
+        const int columns = window_.End(x, in.width) - window_.Begin(x);
+        for (int c = 0; c < channels; ++c) *at++ /= static_cast<float>(rows * columns);
+      }
+    }
+  }
+
   const PoolWindow window_;
   std::vector<float> row_;
 };

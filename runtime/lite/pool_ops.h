@@ -9,10 +9,12 @@
 namespace ddnn {
 namespace lite {
 
-/// Integers -> integers or floats -> floats, [C, H, W] -> [C, H', W']. Pads with minus infinity.
+/// Integers -> integers, floats -> floats or pixel floats -> pixel floats, [C, H, W] -> [C, H',
+/// W']. Pads with minus infinity.
 std::unique_ptr<Op> MakeMaxPool(const v1::Pool& layer);
 
-/// Floats -> floats. Divides by the number of values inside the picture.
+/// Floats -> floats or pixel floats -> pixel floats. Divides by the number of values inside the
+/// picture.
 std::unique_ptr<Op> MakeAveragePool(const v1::Pool& layer);
 
 }  // namespace lite

@@ -43,8 +43,9 @@ class Compiler {
   absl::StatusOr<size_t> AddFrom(const std::vector<LayerSlot>& slots, const Layers& layers,
                                  size_t i) {
     if (const size_t fused = AddBinaryBlock(slots, layers, i); fused > 0) return fused;
-    ToPlanes();
-    absl::Status status = Add(slots[i], layers[static_cast<int>(i)]);
+    const v1::SectionLayer& layer = layers[static_cast<int>(i)];
+    if (!ReadsPixels(slots[i], layer)) ToPlanes();
+    absl::Status status = Add(slots[i], layer);
     if (!status.ok()) return status;
     return 1;
   }
@@ -52,6 +53,9 @@ class Compiler {
   // Changes the last output's form unless it is already held so.
   void ToForm(Form form) {
     if (last().form == form) return;
+    // Between planes and pixels floats are turned as floats.
+    const bool from_pixels = last().form == Form::kPixels;
+    if (form == Form::kPixelFloats && !from_pixels) ToForm(Form::kFloats);
     Push(MakeConversion(), last().shape, form, last().unit);
   }
 
@@ -59,9 +63,34 @@ class Compiler {
   void ToPlanes() {
     if (last().form == Form::kPixels) ToForm(Form::kIntegers);
     if (last().form == Form::kPixelBits) ToForm(Form::kBits);
+    if (last().form == Form::kPixelFloats) ToForm(Form::kFloats);
   }
 
  private:
+  // Whether the layer reads the last output as it is held, pixel by pixel, or turns it itself.
+  bool ReadsPixels(const LayerSlot& slot, const v1::SectionLayer& layer) const {
+    const bool floats = last().form == Form::kPixelFloats;
+    switch (layer.kind_case()) {
+      case v1::SectionLayer::kConv:
+        return floats || last().form == Form::kPixels;
+      case v1::SectionLayer::kBinaryConv:
+        return floats && slot.out.kind == ValueKind::kFloat;
+      case v1::SectionLayer::kAffine:
+      case v1::SectionLayer::kMaxPool:
+      case v1::SectionLayer::kAveragePool:
+      case v1::SectionLayer::kSign:
+      case v1::SectionLayer::kRelu:
+        return floats;
+      default:
+        return false;
+    }
+  }
+
+  // Floats in the order that they are in, or planes.
+  void ToFloats() {
+    if (last().form != Form::kPixelFloats) ToForm(Form::kFloats);
+  }
+
   // binary_conv, threshold or binary_conv, max_pool, threshold; 0 where they are not there.
   size_t AddBinaryBlock(const std::vector<LayerSlot>& slots, const Layers& layers, size_t i) {
     const bool pixels = last().form == Form::kPixels;
@@ -95,8 +124,8 @@ class Compiler {
       case v1::SectionLayer::kLinear:
         return AddLinear(slot, layer.linear(), false);
       case v1::SectionLayer::kAffine:
-        ToForm(Form::kFloats);
-        Push(MakeAffine(layer.affine()), slot.out.shape, Form::kFloats);
+        ToFloats();
+        Push(MakeAffine(layer.affine()), slot.out.shape, last().form);
         return absl::OkStatus();
       case v1::SectionLayer::kThreshold:
         Push(MakeThreshold(layer.threshold()), slot.out.shape, Form::kBits);
@@ -105,14 +134,15 @@ class Compiler {
         AddMaxPool(slot, layer.max_pool());
         return absl::OkStatus();
       case v1::SectionLayer::kAveragePool:
-        ToForm(Form::kFloats);
-        Push(MakeAveragePool(layer.average_pool()), slot.out.shape, Form::kFloats);
+        ToFloats();
+        Push(MakeAveragePool(layer.average_pool()), slot.out.shape, last().form);
         return absl::OkStatus();
       case v1::SectionLayer::kSign:
-        Push(MakeSign(), slot.out.shape, Form::kBits);
+        Push(MakeSign(), slot.out.shape,
+             last().form == Form::kPixelFloats ? Form::kPixelBits : Form::kBits);
         return absl::OkStatus();
       case v1::SectionLayer::kRelu:
-        if (slot.out.kind != ValueKind::kInteger) ToForm(Form::kFloats);
+        if (slot.out.kind != ValueKind::kInteger) ToFloats();
         Push(MakeRelu(), slot.out.shape, last().form, last().unit);
         return absl::OkStatus();
       case v1::SectionLayer::kFlatten:
@@ -136,14 +166,14 @@ class Compiler {
       Push(MakeBinaryConv(conv, last()), slot.out.shape, Form::kIntegers, slot.out.unit);
       return absl::OkStatus();
     }
-    ToForm(Form::kFloats);
+    ToForm(Form::kPixelFloats);
     const size_t count =
         size_t{1} * conv.filters() * slot.in.shape.channels * conv.kernel() * conv.kernel();
     const ConvGeometry geometry{conv.kernel(), std::max(1, conv.stride()), conv.padding()};
     auto op =
         MakeFloatConv(geometry, WeightsOf(conv, binary, count), slot.in.shape, slot.out.shape);
     if (!op.ok()) return op.status();
-    Push(*std::move(op), slot.out.shape, Form::kFloats);
+    Push(*std::move(op), slot.out.shape, Form::kPixelFloats);
     return absl::OkStatus();
   }
 

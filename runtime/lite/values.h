@@ -16,7 +16,11 @@ enum class Form {
   kBits,       ///< x = +1 or -1; 0 where the mask says so
   kPixelBits,  ///< the same in the order [H, W, C], each pixel's bits in words of its own; no mask
   kFloats,
+  kPixelFloats,  ///< the same in the order [H, W, C], with kFloatSlack behind them
 };
+
+/// XNNPACK reads up to so many floats past the end of its input.
+inline constexpr size_t kFloatSlack = 4;
 
 /// The values between two layers, one sample, in the order [C, H, W] unless the form says
 /// otherwise. Buffers are sized once, on creation of the engine, and reused for every sample.
@@ -48,6 +52,7 @@ inline Values MakeValues(const Shape& shape, Form form, float unit = 1, bool mas
   if (form == Form::kPixels) v.pixels.resize(n);
   if (form == Form::kIntegers) v.integers.resize(n);
   if (form == Form::kFloats) v.floats.resize(n);
+  if (form == Form::kPixelFloats) v.floats.resize(n + kFloatSlack);
   if (form == Form::kBits) {
     v.bits.resize(WordsFor(n));
     if (masked) v.mask.resize(WordsFor(n));

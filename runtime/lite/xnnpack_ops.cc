@@ -12,14 +12,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "runtime/lite/transpose.h"
 
 namespace ddnn {
 namespace lite {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// XNNPACK reads up to this many floats past the end of its inputs.
-constexpr size_t kSlack = XNN_EXTRA_BYTES / sizeof(float);
+static_assert(kFloatSlack * sizeof(float) >= XNN_EXTRA_BYTES, "what XNNPACK reads past the end");
 
 absl::Status ToStatus(xnn_status status, const char* what) {
   if (status == xnn_status_success) return absl::OkStatus();
@@ -67,16 +67,28 @@ xnn_status CallReshapeConv(Reshape reshape, xnn_operator_t op, const Shape& in, 
 }
 #endif
 
-// Buffers in XNNPACK's order, [H, W, C]; their addresses never change, so that an operator is set
-// up once.
-class XnnpackOp : public Op {
+// Where an operator reads and writes; it is told only when that changes.
+class Addresses {
  public:
-  XnnpackOp(const Shape& in, const Shape& out)
-      : in_(in), out_(out), input_(in.size() + kSlack), output_(out.size() + kSlack) {}
+  bool Change(const float* in, float* out) {
+    if (in == in_ && out == out_) return false;
+    in_ = in;
+    out_ = out;
+    return true;
+  }
 
-  absl::Status CreateConv(const ConvGeometry& g, const FloatWeights& weights) {
+ private:
+  const float* in_ = nullptr;
+  float* out_ = nullptr;
+};
+
+class ConvOp : public Op {
+ public:
+  explicit ConvOp(const Shape& in) : in_(in) {}
+
+  absl::Status Create(const ConvGeometry& g, const FloatWeights& weights, int out_channels) {
     const uint32_t padding = g.padding, kernel = g.kernel, stride = g.stride;
-    const size_t channels = in_.channels, filters = out_.channels;
+    const size_t channels = in_.channels, filters = out_channels;
     const uint32_t one = 1, flags = 0;
     const std::vector<float> ordered = ChannelsLast(weights.kernel, filters, channels, g.kernel);
     const float* bias = weights.bias.empty() ? nullptr : weights.bias.data();
@@ -84,63 +96,31 @@ class XnnpackOp : public Op {
         CallCreate(xnn_create_convolution2d_nhwc_f32, &op_, padding, padding, padding, padding,
                    kernel, kernel, stride, stride, one, one, one, channels, filters, channels,
                    filters, ordered.data(), bias, -kInfinity, kInfinity, flags);
-    if (status != xnn_status_success) return ToStatus(status, "creating a convolution");
 #ifdef DDNN_XNNPACK_HAS_RESHAPE
+    if (status != xnn_status_success) return ToStatus(status, "creating a convolution");
     size_t workspace = 0;
     status = CallReshapeConv(xnn_reshape_convolution2d_nhwc_f32, op_.get(), in_, &workspace);
     if (status != xnn_status_success) return ToStatus(status, "shaping a convolution");
-    void* aligned = AlignedWorkspace(workspace);
-    status = xnn_setup_convolution2d_nhwc_f32(op_.get(), aligned, input_.data(), output_.data());
-#else
-    status = xnn_setup_convolution2d_nhwc_f32(op_.get(), 1, in_.height, in_.width, input_.data(),
-                                              output_.data(), nullptr);
+    aligned_ = AlignedWorkspace(workspace);
 #endif
-    return ToStatus(status, "setting up a convolution");
-  }
-
-  absl::Status CreateLinear(const FloatWeights& weights) {
-    const size_t inputs = in_.channels, outputs = out_.channels;
-    const uint32_t flags = 0;
-    const float* bias = weights.bias.empty() ? nullptr : weights.bias.data();
-    xnn_status status =
-        CallCreate(xnn_create_fully_connected_nc_f32, &op_, inputs, outputs, inputs, outputs,
-                   weights.kernel.data(), bias, -kInfinity, kInfinity, flags);
-    if (status != xnn_status_success) return ToStatus(status, "creating a linear layer");
-#ifdef DDNN_XNNPACK_HAS_RESHAPE
-    status = xnn_reshape_fully_connected_nc_f32(op_.get(), 1, nullptr);
-    if (status != xnn_status_success) return ToStatus(status, "shaping a linear layer");
-    status = xnn_setup_fully_connected_nc_f32(op_.get(), input_.data(), output_.data());
-#else
-    status = xnn_setup_fully_connected_nc_f32(op_.get(), 1, input_.data(), output_.data(), nullptr);
-#endif
-    return ToStatus(status, "setting up a linear layer");
+    return ToStatus(status, "creating a convolution");
   }
 
   absl::Status Run(const Values& in, Values* out) override {
-    Transpose(in.floats.data(), in_.channels, in_.height * in_.width, input_.data());
-    const xnn_status status = xnn_run_operator(op_.get(), nullptr);
-    if (status != xnn_status_success) return ToStatus(status, "running a layer");
-    Transpose(output_.data(), out_.height * out_.width, out_.channels, out->floats.data());
-    return absl::OkStatus();
+    if (addresses_.Change(in.floats.data(), out->floats.data())) {
+#ifdef DDNN_XNNPACK_HAS_RESHAPE
+      const xnn_status set = xnn_setup_convolution2d_nhwc_f32(op_.get(), aligned_, in.floats.data(),
+                                                              out->floats.data());
+#else
+      const xnn_status set = xnn_setup_convolution2d_nhwc_f32(
+          op_.get(), 1, in_.height, in_.width, in.floats.data(), out->floats.data(), nullptr);
+#endif
+      if (set != xnn_status_success) return ToStatus(set, "setting up a convolution");
+    }
+    return ToStatus(xnn_run_operator(op_.get(), nullptr), "running a convolution");
   }
 
  private:
-  // [rows, columns] -> [columns, rows], in squares whose lines all stay in the first cache: rows
-  // that are a power of 2 apart would throw each other out.
-  static void Transpose(const float* from, int rows, int columns, float* to) {
-    constexpr int kSquare = 16;
-    for (int r0 = 0; r0 < rows; r0 += kSquare) {
-      const int r1 = std::min(rows, r0 + kSquare);
-      for (int c0 = 0; c0 < columns; c0 += kSquare) {
-        const int c1 = std::min(columns, c0 + kSquare);
-        for (int c = c0; c < c1; ++c) {
-          for (int r = r0; r < r1; ++r)
-            to[size_t{1} * c * rows + r] = from[size_t{1} * r * columns + c];
-        }
-      }
-    }
-  }
-
   static std::vector<float> ChannelsLast(const std::vector<float>& kernel, size_t filters,
                                          size_t channels, int size) {
     const size_t window = size_t{1} * size * size;
@@ -163,10 +143,52 @@ class XnnpackOp : public Op {
   }
 
   std::vector<char> workspace_;
+  void* aligned_ = nullptr;
 #endif
 
-  const Shape in_, out_;
-  std::vector<float> input_, output_;
+  const Shape in_;
+  Addresses addresses_;
+  Operator op_;
+};
+
+class LinearOp : public Op {
+ public:
+  LinearOp(int inputs, int outputs)
+      : inputs_(inputs), outputs_(outputs), input_(inputs + kFloatSlack) {}
+
+  absl::Status Create(const FloatWeights& weights) {
+    const uint32_t flags = 0;
+    const float* bias = weights.bias.empty() ? nullptr : weights.bias.data();
+    xnn_status status =
+        CallCreate(xnn_create_fully_connected_nc_f32, &op_, inputs_, outputs_, inputs_, outputs_,
+                   weights.kernel.data(), bias, -kInfinity, kInfinity, flags);
+#ifdef DDNN_XNNPACK_HAS_RESHAPE
+    if (status != xnn_status_success) return ToStatus(status, "creating a linear layer");
+    status = xnn_reshape_fully_connected_nc_f32(op_.get(), 1, nullptr);
+    if (status != xnn_status_success) return ToStatus(status, "shaping a linear layer");
+#endif
+    return ToStatus(status, "creating a linear layer");
+  }
+
+  absl::Status Run(const Values& in, Values* out) override {
+    std::copy_n(in.floats.begin(), inputs_, input_.begin());
+    if (addresses_.Change(input_.data(), out->floats.data())) {
+#ifdef DDNN_XNNPACK_HAS_RESHAPE
+      const xnn_status set =
+          xnn_setup_fully_connected_nc_f32(op_.get(), input_.data(), out->floats.data());
+#else
+      const xnn_status set = xnn_setup_fully_connected_nc_f32(op_.get(), 1, input_.data(),
+                                                              out->floats.data(), nullptr);
+#endif
+      if (set != xnn_status_success) return ToStatus(set, "setting up a linear layer");
+    }
+    return ToStatus(xnn_run_operator(op_.get(), nullptr), "running a linear layer");
+  }
+
+ private:
+  const size_t inputs_, outputs_;
+  std::vector<float> input_;  // with slack behind it
+  Addresses addresses_;
   Operator op_;
 };
 
@@ -177,8 +199,8 @@ absl::StatusOr<std::unique_ptr<Op>> MakeFloatConv(const ConvGeometry& geometry,
                                                   const Shape& out) {
   absl::Status status = Initialize();
   if (!status.ok()) return status;
-  auto op = std::make_unique<XnnpackOp>(in, out);
-  status = op->CreateConv(geometry, weights);
+  auto op = std::make_unique<ConvOp>(in);
+  status = op->Create(geometry, weights, out.channels);
   if (!status.ok()) return status;
   return std::unique_ptr<Op>(std::move(op));
 }
@@ -187,8 +209,8 @@ absl::StatusOr<std::unique_ptr<Op>> MakeFloatLinear(const FloatWeights& weights,
                                                     int outputs) {
   absl::Status status = Initialize();
   if (!status.ok()) return status;
-  auto op = std::make_unique<XnnpackOp>(Shape{inputs, 1, 1}, Shape{outputs, 1, 1});
-  status = op->CreateLinear(weights);
+  auto op = std::make_unique<LinearOp>(inputs, outputs);
+  status = op->Create(weights);
   if (!status.ok()) return status;
   return std::unique_ptr<Op>(std::move(op));
 }

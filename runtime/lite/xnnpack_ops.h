@@ -23,7 +23,8 @@ struct ConvGeometry {
   int padding = 0;
 };
 
-/// Floats [C, H, W] -> floats [filters, H', W'] through XNNPACK. INTERNAL where XNNPACK refuses.
+/// Pixel floats [H, W, C] -> pixel floats [H', W', filters] through XNNPACK, which is told where
+/// they lie when that changes. INTERNAL where XNNPACK refuses.
 absl::StatusOr<std::unique_ptr<Op>> MakeFloatConv(const ConvGeometry& geometry,
                                                   const FloatWeights& weights, const Shape& in,
                                                   const Shape& out);

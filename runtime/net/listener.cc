@@ -83,10 +83,16 @@ absl::StatusOr<Listener> Listen(const std::string& address, size_t max_receive_b
   builder.SetMaxReceiveMessageSize(static_cast<int>(max_receive_bytes));
   // Two servers on one port would share its children at random.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Finds children whose machine or network is gone; and lets them look for us as often.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
+  // Finds children whose machine or network is gone; and lets them look for us. Their questions
+  // come every 10 s and are a sign of life, too: later than that, or two would ask where one is
+  // enough.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 15000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // No measuring of the link with pings: a window of 64 KiB is enough for what a tree says.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   listener.server = builder.BuildAndStart();
   if (listener.server == nullptr || listener.port == 0) return WhyNot(address);
   return listener;

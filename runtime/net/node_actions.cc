@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "runtime/net/node_host_impl.h"
 #include "runtime/net/protocol.h"
+#include "runtime/net/tier_router.h"
 
 namespace ddnn {
 namespace {
@@ -39,7 +41,10 @@ void NodeHost::Impl::Do(Task task) {
                       [&](TellReady&) { client_->SendReady(); },
                       [&](TellStart& start) { tier_server_->SendStart(start.child); },
                       [&](TellTreeReady&) { observer_->OnTreeReady(); },
-                      [&](TellParent& parent) { observer_->OnParent(parent.up); }},
+                      [&](TellParent& parent) { observer_->OnParent(parent.up); },
+                      [&](TellWorking& working) { working.done(); },
+                      [&](TellKept& kept) { observer_->OnKept(kept.kept); },
+                      [&](TellKeptAck& ack) { observer_->OnKeptAck(ack.ack); }},
              task);
 }
 
@@ -49,7 +54,7 @@ void NodeHost::Impl::Do(Action action) {
     // A device has one view: its presence goes without saying.
     if (!device) sample.set_presence(send.presence);
     sample.set_time_left_ms(Milliseconds(send.time_left));
-    client_->Send(std::move(sample));
+    FlushAt(client_->Send(std::move(sample)));
   };
   std::visit(
       Overload{[&](SendScores& send) {
@@ -65,7 +70,7 @@ void NodeHost::Impl::Do(Action action) {
                [&](SendAbsent& send) {
                  v1::UpSample sample = Message(send.sample);
                  sample.set_absent(true);
-                 client_->Send(std::move(sample));
+                 FlushAt(client_->Send(std::move(sample)));
                },
                [&](SendPixels& send) {
                  v1::UpSample sample = Message(send.sample);
@@ -74,21 +79,24 @@ void NodeHost::Impl::Do(Action action) {
                    out->set_view(view);
                    out->set_pixels(std::move(pixels));
                  }
-                 client_->Send(std::move(sample));
+                 FlushAt(client_->Send(std::move(sample)));
                },
                [&](RequestFeatures& request) {
-                 tier_server_->SendWanted(request.child, request.sample);
+                 FlushAt(
+                     tier_server_->SendWanted(request.child, request.sample, request.time_left));
                },
                [&](RunSection& run) { Run(std::move(run)); },
                [&](RunScores& run) { Run(std::move(run)); }, [&](GiveAnswer& give) { Give(give); },
                [&](KeepHard& hard) { observer_->OnHard(hard); },
-               [&](KeepPixels& pixels) { observer_->OnPixels(pixels); }},
+               [&](KeepPixels& pixels) { observer_->OnPixels(pixels); },
+               [&](KeepAlone& alone) { observer_->OnAlone(alone); }},
       action);
 }
 
 void NodeHost::Impl::Give(const GiveAnswer& give) {
   for (int child : give.children) {
-    if (tier_server_ != nullptr) tier_server_->SendAnswer(child, give.answer);
+    if (tier_server_ == nullptr) break;
+    FlushAt(tier_server_->SendAnswer(child, give.answer, give.time_left));
   }
   if (!give.repeated) observer_->OnAnswer(give.answer);
 }
@@ -115,6 +123,20 @@ void NodeHost::Impl::Run(RunScores run) {
   };
   const absl::Status queued = submit_->SubmitScores(std::move(run.joined), done);
   if (!queued.ok()) done(queued);
+}
+
+// ---- What waits for company ----
+
+void NodeHost::Impl::FlushAt(absl::Time due) {
+  if (due == absl::InfiniteFuture()) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  flush_at_ = std::min(flush_at_, due);
+  if (flush_at_ < timer_armed_) timer_changed_.notify_all();
+}
+
+void NodeHost::Impl::Flush() {
+  if (client_ != nullptr) FlushAt(client_->Flush());
+  if (tier_server_ != nullptr) FlushAt(tier_server_->Flush());
 }
 
 // ---- The end ----
@@ -147,12 +169,23 @@ void NodeHost::Impl::Stop() {
     settled_.wait(lock, [this] { return queue_.empty() && !carrying_; });
   }
   if (client_ != nullptr) client_->Stop(absl::Seconds(1));
+  if (options_.router != nullptr && tier_server_ != nullptr) {
+    options_.router->Remove(tier_server_.get());
+  }
   if (tier_server_ != nullptr) tier_server_->Shutdown(absl::Seconds(1));
   if (server_ != nullptr) {
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
   }
   executor_.reset();  // finishes what it was given, which ends no sample any more
+}
+
+void NodeHost::Impl::WhenWorking(std::function<void()> done) {
+  auto event = [this, done = std::move(done)] {
+    Event([&](absl::Time, std::vector<Action>*) { queue_.emplace_back(TellWorking{done}); });
+  };
+  // It fails only while the host ends.
+  submit_->SubmitProbe(std::move(event)).IgnoreError();
 }
 
 v1::NodeStats NodeHost::Impl::Stats() const {
@@ -164,6 +197,15 @@ v1::NodeStats NodeHost::Impl::Stats() const {
     stats.set_wire_bytes_received(static_cast<double>(wire.bytes_received));
     stats.set_wire_segments_sent(static_cast<uint32_t>(wire.segments_sent));
     stats.set_wire_segments_received(static_cast<uint32_t>(wire.segments_received));
+    stats.set_wire_data_segments_sent(static_cast<uint32_t>(wire.data_segments_sent));
+    stats.set_wire_data_segments_received(static_cast<uint32_t>(wire.data_segments_received));
+  }
+  if (client_ != nullptr) {
+    const MessageCounters messages = client_->messages();
+    stats.set_messages_sent(static_cast<double>(messages.sent));
+    stats.set_messages_received(static_cast<double>(messages.received));
+    stats.set_message_bytes_sent(static_cast<double>(messages.bytes_sent));
+    stats.set_message_bytes_received(static_cast<double>(messages.bytes_received));
   }
   std::lock_guard<std::mutex> lock(mu_);
   const NodeCounters& counters = node_.counters();
@@ -174,6 +216,21 @@ v1::NodeStats NodeHost::Impl::Stats() const {
   stats.set_degraded(static_cast<uint32_t>(counters.degraded));
   stats.set_payload_bytes(static_cast<double>(counters.payload_bytes));
   stats.mutable_shed_reason()->insert(shed_reason_.begin(), shed_reason_.end());
+  const std::vector<int>& children = plan_.node(options_.node.tier, options_.node.index).children;
+  for (size_t child = 0; child < children.size(); ++child) {
+    const std::optional<absl::Duration> offset = clocks_.Offset(static_cast<int>(child));
+    if (!offset.has_value()) continue;
+    v1::ChildClock* clock = stats.add_child_clock();
+    clock->set_node(NodeName(plan_, options_.node.tier - 1, children[child]));
+    clock->set_offset_ms(absl::ToDoubleMilliseconds(*offset));
+  }
+  if (const std::optional<ChildClocks::Skew> skew = clocks_.Largest()) {
+    stats.set_clock_skew_ms(absl::ToDoubleMilliseconds(skew->apart));
+  }
+  if (counters.alone_evicted > 0) {
+    (*stats.mutable_spool()->mutable_dropped())["not cached any more"] =
+        static_cast<uint32_t>(counters.alone_evicted);
+  }
   return stats;
 }
 

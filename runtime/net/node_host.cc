@@ -1,24 +1,21 @@
 #include "runtime/net/node_host.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "runtime/net/listener.h"
 #include "runtime/net/node_host_impl.h"
 #include "runtime/net/protocol.h"
+#include "runtime/net/tier_router.h"
 
 namespace ddnn {
 namespace {
-
-std::function<absl::Time()> SteadyClock() {
-  const absl::Time start = absl::Now();
-  const auto steady_start = std::chrono::steady_clock::now();
-  return [start, steady_start] {
-    return start + absl::FromChrono(std::chrono::steady_clock::now() - steady_start);
-  };
-}
 
 absl::Status CheckOptions(const NetworkPlan& plan, const NodeHost::Options& options) {
   const int tier = options.node.tier;
@@ -39,7 +36,10 @@ absl::Status CheckOptions(const NetworkPlan& plan, const NodeHost::Options& opti
     return absl::InvalidArgumentError(
         absl::StrCat("parent: ", NodeName(plan, tier, options.node.index), " needs one"));
   }
-  if (tier > 0 && options.listen.empty()) {
+  if (options.router != nullptr && (tier == 0 || !options.listen.empty())) {
+    return absl::InvalidArgumentError("router: for nodes with children, and without listen");
+  }
+  if (tier > 0 && options.listen.empty() && options.router == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat("listen: ", NodeName(plan, tier, options.node.index),
                      " needs an address for its children"));
@@ -51,6 +51,17 @@ absl::Status CheckOptions(const NetworkPlan& plan, const NodeHost::Options& opti
     return absl::InvalidArgumentError(absl::StrCat("max_batch ", options.max_batch, ", max_queue ",
                                                    options.max_queue, ": expected at least 1"));
   }
+  if (options.max_batching_delay < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("max_batching_delay ",
+                                                   absl::FormatDuration(options.max_batching_delay),
+                                                   ": expected at least 0"));
+  }
+  if (tier > 0 && 2 * options.max_batching_delay > options.node.gather_deadline) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_batching_delay ", absl::FormatDuration(options.max_batching_delay),
+        ": expected at most half of the gather deadline, which is ",
+        absl::FormatDuration(options.node.gather_deadline), ": requests and replies wait, both"));
+  }
   return absl::OkStatus();
 }
 
@@ -61,7 +72,8 @@ NodeHost::Impl::Impl(const Bundle& bundle, Options options, NodeObserver* observ
       options_(std::move(options)),
       observer_(observer),
       manual_clock_(options_.now != nullptr),
-      node_(plan_, options_.node) {
+      node_(plan_, options_.node),
+      clocks_(plan_.node(options_.node.tier, options_.node.index).children.size()) {
   if (!manual_clock_) options_.now = SteadyClock();
   const size_t children = plan_.node(options_.node.tier, options_.node.index).children.size();
   child_here_.assign(children, false);
@@ -90,23 +102,29 @@ absl::Status NodeHost::Impl::Start(const Bundle& bundle, EngineFactory factory,
     client.tier = tier;
     client.index = index;
     client.bundle_sha256 = bundle.sha256;
+    client.wait_for_bundle = options_.wait_for_bundle;
     client.min_backoff = options_.min_backoff;
     client.max_backoff = options_.max_backoff;
+    client.max_batching_delay = options_.max_batching_delay;
+    client.now = options_.now;
     client.seed = options_.seed != 0 ? options_.seed : 1 + tier * 1000 + index;
+    client.wall_clock = options_.wall_clock;
     client_ = std::make_unique<TierClient>(plan_, client, this);
+    if (options_.tell_clock) client_->TellClock();
   }
   if (tier > 0) {
     TierServer::Options server;
     server.tier = tier;
     server.index = index;
     server.bundle_sha256 = bundle.sha256;
+    server.max_batching_delay = options_.max_batching_delay;
+    server.now = options_.now;
     tier_server_ = std::make_unique<TierServer>(plan_, server, this);
-    size_t limit = MaxUpBytes(plan_, tier, index);
-    // Pictures of all views of one sample may come in one question.
-    if (!extra_services.empty()) {
-      limit = std::max(
-          limit, static_cast<size_t>(plan_.views()) * (plan_.view_shape().size() + 32) + 1024);
-    }
+  }
+  if (options_.router != nullptr) {
+    options_.router->Add(bundle.sha256, tier_server_.get());
+  } else if (tier > 0) {
+    const size_t limit = MaxReceiveBytes(plan_, tier, index, !extra_services.empty());
     std::vector<grpc::Service*> services = std::move(extra_services);
     services.push_back(tier_server_->service());
     absl::StatusOr<Listener> listener = Listen(options_.listen, limit, services);
@@ -155,7 +173,14 @@ void NodeHost::Impl::TimerLoop() {
   std::unique_lock<std::mutex> lock(mu_);
   while (!timer_stopping_) {
     const absl::Time now = options_.now();
-    timer_armed_ = node_.NextDeadline();
+    if (flush_at_ <= now) {
+      flush_at_ = absl::InfiniteFuture();
+      lock.unlock();
+      Flush();
+      lock.lock();
+      continue;
+    }
+    timer_armed_ = std::min(node_.NextDeadline(), flush_at_);
     if (timer_armed_ > now) {
       if (timer_armed_ == absl::InfiniteFuture()) {
         timer_changed_.wait(lock);
@@ -175,6 +200,7 @@ void NodeHost::Impl::TimerLoop() {
 
 void NodeHost::Impl::Poke() {
   Event([this](absl::Time now, std::vector<Action>* actions) { node_.OnTime(now, actions); });
+  Flush();
 }
 
 // ---- From the camera ----
@@ -232,6 +258,7 @@ void NodeHost::Impl::ShedLocked(SampleKey sample, const std::string& reason,
 void NodeHost::Impl::OnChildJoined(int child) {
   Event([&](absl::Time now, std::vector<Action>*) {
     child_here_[child] = true;
+    clocks_.Forget(child);
     node_.OnChildJoined(child, now);
     if (tree_ready_) queue_.emplace_back(TellStart{child});
   });
@@ -256,6 +283,34 @@ void NodeHost::Impl::OnChildReady(int child) {
       queue_.emplace_back(TellReady{});
     }
   });
+}
+
+void NodeHost::Impl::OnChildClock(int child, absl::Time said) {
+  if (client_ != nullptr) client_->TellClock();
+  Event([&](absl::Time now, std::vector<Action>*) {
+    clocks_.Add(child, said, now);
+    CheckSkewLocked();
+  });
+}
+
+// Says once when clocks are too far apart, and once when they are not any more.
+void NodeHost::Impl::CheckSkewLocked() {
+  const std::optional<ChildClocks::Skew> skew = clocks_.Largest();
+  if (!skew.has_value()) return;
+  const bool large = skew->apart > options_.skew_warned;
+  if (large == skew_told_) return;
+  skew_told_ = large;
+  const int tier = options_.node.tier;
+  const std::vector<int>& children = plan_.node(tier, options_.node.index).children;
+  const std::string text = absl::StrFormat("the clock of %s is %.1f ms ahead of that of %s",
+                                           NodeName(plan_, tier - 1, children[skew->ahead]),
+                                           absl::ToDoubleMilliseconds(skew->apart),
+                                           NodeName(plan_, tier - 1, children[skew->behind]));
+  if (large) {
+    spdlog::warn("{}; pictures of one moment meet only below half a period (1 / --rate)", text);
+  } else {
+    spdlog::info("{}, which is little enough again", text);
+  }
 }
 
 void NodeHost::Impl::TreeReadyLocked() {
@@ -335,6 +390,33 @@ void NodeHost::Impl::OnParentAnswer(const Answer& answer) {
       [&](absl::Time now, std::vector<Action>* actions) { node_.OnAnswer(answer, now, actions); });
 }
 
+// ---- What devices kept while they were alone: past the policy, up and down again ----
+
+void NodeHost::Impl::SendKept(v1::KeptSample kept) {
+  if (client_ != nullptr) client_->SendKept(std::move(kept));
+}
+
+void NodeHost::Impl::OnKept(int, v1::KeptSample kept) {
+  if (!root()) return SendKept(std::move(kept));
+  Event([&](absl::Time, std::vector<Action>*) {
+    if (!draining_) queue_.emplace_back(TellKept{std::move(kept)});
+  });
+}
+
+void NodeHost::Impl::AckKept(const v1::KeptAck& ack) {
+  const int tier = options_.node.tier;
+  const std::vector<int>& children = plan_.node(tier, options_.node.index).children;
+  for (size_t slot = 0; slot < children.size(); ++slot) {
+    const bool its = (plan_.node(tier - 1, children[slot]).views >> ack.view() & 1) != 0;
+    if (its) tier_server_->SendKeptAck(static_cast<int>(slot), ack);
+  }
+}
+
+void NodeHost::Impl::OnKeptAck(const v1::KeptAck& ack) {
+  if (options_.node.tier > 0) return AckKept(ack);
+  Event([&](absl::Time, std::vector<Action>*) { queue_.emplace_back(TellKeptAck{ack}); });
+}
+
 void NodeHost::Impl::OnStart() {
   Event([&](absl::Time, std::vector<Action>*) { TreeReadyLocked(); });
 }
@@ -364,8 +446,13 @@ absl::Status NodeHost::OfferAbsent(SampleKey sample) { return impl_->OfferAbsent
 void NodeHost::OfferShed(SampleKey sample, const std::string& reason) {
   impl_->OfferShed(sample, reason);
 }
+void NodeHost::SendKept(v1::KeptSample kept) { impl_->SendKept(std::move(kept)); }
+void NodeHost::AckKept(const v1::KeptAck& ack) { impl_->AckKept(ack); }
 int NodeHost::under_way() const {
   return impl_->Locked([this] { return impl_->node_.under_way(); });
+}
+std::vector<bool> NodeHost::children() const {
+  return impl_->Locked([this] { return impl_->child_here_; });
 }
 bool NodeHost::tree_ready() const {
   return impl_->Locked([this] { return impl_->tree_ready_; });
@@ -376,6 +463,7 @@ bool NodeHost::parent_up() const {
 void NodeHost::Poke() { impl_->Poke(); }
 void NodeHost::Drain(absl::Duration limit) { impl_->Drain(limit); }
 void NodeHost::Stop() { impl_->Stop(); }
+void NodeHost::WhenWorking(std::function<void()> done) { impl_->WhenWorking(std::move(done)); }
 v1::NodeStats NodeHost::Stats() const { return impl_->Stats(); }
 Executor* NodeHost::executor() { return impl_->executor_.get(); }
 

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/net/child_clocks.h"
 #include "runtime/net/node_host.h"
 #include "runtime/net/tier_client.h"
 #include "runtime/net/tier_server.h"
@@ -21,7 +22,7 @@
 
 namespace ddnn {
 
-// Besides the policy's actions: what the readiness barrier wants said.
+// Besides the policy's actions: what the readiness barrier and the watchdog want said.
 struct TellReady {};
 struct TellStart {
   int child = 0;
@@ -30,7 +31,18 @@ struct TellTreeReady {};
 struct TellParent {
   bool up = false;
 };
-using Task = std::variant<Action, TellReady, TellStart, TellTreeReady, TellParent>;
+struct TellWorking {
+  std::function<void()> done;
+};
+// And what passes the policy by.
+struct TellKept {
+  v1::KeptSample kept;
+};
+struct TellKeptAck {
+  v1::KeptAck ack;
+};
+using Task = std::variant<Action, TellReady, TellStart, TellTreeReady, TellParent, TellWorking,
+                          TellKept, TellKeptAck>;
 
 /// What is behind a NodeHost. node_host.cc starts it and takes events in, node_actions.cc carries
 /// out what the policy wants done and ends it.
@@ -43,22 +55,28 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
   absl::Status Offer(SampleKey sample, std::string pixels);
   absl::Status OfferAbsent(SampleKey sample);
   void OfferShed(SampleKey sample, const std::string& reason);
+  void SendKept(v1::KeptSample kept);
+  void AckKept(const v1::KeptAck& ack);
   void Poke();
   void Drain(absl::Duration limit);
   void Stop();
+  void WhenWorking(std::function<void()> done);
   v1::NodeStats Stats() const;
 
   // From the children.
   void OnChildJoined(int child) override;
   void OnChildGone(int child) override;
   void OnChildReady(int child) override;
+  void OnChildClock(int child, absl::Time said) override;
   absl::Status OnSample(int child, v1::UpSample sample) override;
+  void OnKept(int child, v1::KeptSample kept) override;
 
   // From the parent.
   void OnParentUp() override;
   void OnParentGone() override;
   void OnFeaturesWanted(SampleKey sample) override;
   void OnParentAnswer(const Answer& answer) override;
+  void OnKeptAck(const v1::KeptAck& ack) override;
   void OnStart() override;
   void OnRefused(const absl::Status& why) override { observer_->OnRefused(why); }
 
@@ -74,6 +92,7 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
                               std::vector<Action>* actions);
   void ShedLocked(SampleKey sample, const std::string& reason, std::vector<int> children);
   void TreeReadyLocked();
+  void CheckSkewLocked();
 
   template <typename F>
   void Event(F&& event);
@@ -85,6 +104,8 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
   void Run(RunScores run);
   void Give(const GiveAnswer& give);
   void TimerLoop();
+  void FlushAt(absl::Time due);
+  void Flush();
 
   const NetworkPlan plan_;
   Options options_;
@@ -106,12 +127,15 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
   std::condition_variable settled_;  // nothing queued, nothing carried out
   std::condition_variable timer_changed_;
   absl::Time timer_armed_ = absl::InfiniteFuture();
+  absl::Time flush_at_ = absl::InfiniteFuture();  // what waits in the streams' outboxes
   bool timer_stopping_ = false;
   bool draining_ = false;
   bool stopped_ = false;
   bool parent_up_ = false;
   bool tree_ready_ = false;
   std::vector<bool> child_here_, child_ready_;
+  ChildClocks clocks_;
+  bool skew_told_ = false;  // that it is too large, since it last was not
   uint64_t shed_here_ = 0;  // before the policy saw them
   std::map<std::string, uint32_t> shed_reason_;
 };

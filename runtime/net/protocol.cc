@@ -16,6 +16,7 @@ namespace {
 // Tags, lengths and numbers of one UpSample; and of each picture in it.
 constexpr size_t kSampleOverhead = 96;
 constexpr size_t kPixelsOverhead = 32;
+constexpr size_t kBundleBytes = 32;  // of its SHA-256
 // Hello, tags and whatever a later version adds.
 constexpr size_t kMessageSlack = 1 << 10;
 
@@ -25,13 +26,16 @@ bool ScoresWanted(const NetworkPlan& plan, int child_tier) {
 
 int CountViews(uint64_t mask) { return __builtin_popcountll(mask); }
 
+bool HasView(const NodePlan& node, int view) {
+  return view >= 0 && view < 64 && (node.views >> view & 1) != 0;
+}
+
 absl::Status CheckPixels(const NetworkPlan& plan, const NodePlan& node, const std::string& name,
                          const v1::UpSample& sample) {
   const size_t size = plan.view_shape().size();
   uint64_t seen = 0;
   for (const v1::ViewPixels& view : sample.pixels()) {
-    const bool known = view.view() >= 0 && view.view() < 64 && (node.views >> view.view() & 1);
-    if (!known) {
+    if (!HasView(node, view.view())) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, ": pixels of view ", view.view(), ", which is not under it"));
     }
@@ -71,12 +75,30 @@ size_t MaxUpSampleBytes(const NetworkPlan& plan, int tier, int index) {
          CountViews(node.views) * (plan.view_shape().size() + kPixelsOverhead);
 }
 
+size_t MaxKeptBytes(const NetworkPlan& plan, int view) {
+  return kSampleOverhead + kLogBytes + kBundleBytes + 2 * (kMaxKeptName + 3) +
+         4 * static_cast<size_t>(plan.classes()) +
+         std::max<size_t>(PackedSize(plan.node(0, view).features), plan.view_shape().size());
+}
+
 size_t MaxUpBytes(const NetworkPlan& plan, int tier, int index) {
   size_t largest = kMergeBytes;
   for (int child : plan.node(tier, index).children) {
     largest = std::max(largest, MaxUpSampleBytes(plan, tier - 1, child));
   }
+  for (int view = 0; view < plan.views(); ++view) {
+    if (HasView(plan.node(tier, index), view)) {
+      largest = std::max(largest, MaxKeptBytes(plan, view));
+    }
+  }
   return largest + kMessageSlack;
+}
+
+size_t MaxReceiveBytes(const NetworkPlan& plan, int tier, int index, bool asked) {
+  const size_t limit = MaxUpBytes(plan, tier, index);
+  if (!asked) return limit;
+  return std::max(limit,
+                  static_cast<size_t>(plan.views()) * (plan.view_shape().size() + 32) + 1024);
 }
 
 size_t MaxDownBytes() { return kMergeBytes + kMessageSlack; }
@@ -148,6 +170,109 @@ absl::Status CheckUpSample(const NetworkPlan& plan, int tier, int index, v1::UpS
     if (!presence.ok()) return presence;
   }
   return CheckPixels(plan, node, name, *sample);
+}
+
+namespace {
+
+// The answer that the device gave.
+absl::Status CheckKeptAnswer(const NetworkPlan& plan, const std::string& name,
+                             const v1::KeptSample& kept) {
+  if (kept.class_index() >= static_cast<uint32_t>(plan.classes())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": class ", kept.class_index(), ", the network has ", plan.classes()));
+  }
+  if (kept.exit() >= plan.exits().size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": exit ", kept.exit(), ", the network has ", plan.exits().size()));
+  }
+  if (!(kept.entropy() >= 0 && kept.entropy() <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": entropy ", kept.entropy(), ", expected 0 to 1"));
+  }
+  const size_t expected = PackedScoresSize(plan.exits()[kept.exit()].score_code, plan.classes());
+  if (!kept.scores().empty() && kept.scores().size() != expected) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": scores have ", kept.scores().size(), " bytes, expected ", expected));
+  }
+  return absl::OkStatus();
+}
+
+// The answer of another bundle, whose classes and exits this one does not know.
+absl::Status CheckForeignAnswer(const std::string& name, const v1::KeptSample& kept) {
+  if (kept.bundle_sha256().size() != kBundleBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": bundle_sha256 has ",
+                                                   kept.bundle_sha256().size(), " bytes, expected ",
+                                                   kBundleBytes));
+  }
+  if (kept.class_name().size() > kMaxKeptName || kept.exit_name().size() > kMaxKeptName) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": names of ", kept.class_name().size(),
+                                                   " and ", kept.exit_name().size(),
+                                                   " bytes, at most ", kMaxKeptName));
+  }
+  if (kept.class_index() != 0 || kept.exit() != 0 || !kept.scores().empty() ||
+      !kept.features().empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": of another bundle, expected names and a picture only"));
+  }
+  return absl::OkStatus();
+}
+
+// What it saw.
+absl::Status CheckKeptValues(const NetworkPlan& plan, const std::string& name,
+                             const v1::KeptSample& kept) {
+  if (kept.features().empty() == kept.pixels().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", kept.features().size(),
+                                                   " bytes of features and ", kept.pixels().size(),
+                                                   " of pixels, expected one of the two"));
+  }
+  const size_t size = plan.view_shape().size();
+  if (!kept.pixels().empty() && kept.pixels().size() != size) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": pixels have ", kept.pixels().size(), " bytes, expected ", size));
+  }
+  if (kept.features().empty()) return absl::OkStatus();
+  const absl::Status travelled =
+      CheckTravelledSize(plan.node(0, kept.view()).features, kept.features().size());
+  if (travelled.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": features have ", std::string(travelled.message())));
+}
+
+absl::Status CheckLog(const std::string& name, const NodePlan& node, int view,
+                      const std::string& log) {
+  if (!HasView(node, view)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": view ", view, ", expected one of 0x", absl::Hex(node.views)));
+  }
+  if (log.size() != kLogBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": log has ", log.size(), " bytes, expected ", kLogBytes));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckKept(const NetworkPlan& plan, int tier, int index, const v1::KeptSample& kept) {
+  const std::string name = absl::StrCat(NodeName(plan, tier, index), ": kept sample ",
+                                        kept.stream(), "/", kept.sequence());
+  absl::Status status = CheckLog(name, plan.node(tier, index), kept.view(), kept.log());
+  if (!status.ok()) return status;
+  if (kept.number() == 0 || kept.after() >= kept.number()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": number ", kept.number(), " after ",
+                                                   kept.after(), ", expected more than that"));
+  }
+  if (kept.bundle_sha256().empty() && !(kept.class_name() + kept.exit_name()).empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": names, but not of which bundle"));
+  }
+  status = CheckKeptAnswer(plan, name, kept);
+  if (status.ok() && !kept.bundle_sha256().empty()) status = CheckForeignAnswer(name, kept);
+  return status.ok() ? CheckKeptValues(plan, name, kept) : status;
+}
+
+absl::Status CheckKeptAck(const NetworkPlan& plan, int tier, int index, const v1::KeptAck& ack) {
+  return CheckLog("acknowledgement of a kept sample", plan.node(tier, index), ack.view(),
+                  ack.log());
 }
 
 v1::DownAnswer ToProto(const Answer& answer) {

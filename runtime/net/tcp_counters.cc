@@ -89,6 +89,8 @@ void Add(int fd, WireCounters* counters) {
   counters->bytes_received += info.tcpi_bytes_received;
   counters->segments_sent += info.tcpi_segs_out;
   counters->segments_received += info.tcpi_segs_in;
+  counters->data_segments_sent += info.tcpi_data_segs_out;
+  counters->data_segments_received += info.tcpi_data_segs_in;
 }
 
 constexpr int kEstablished = 1;  // TCP_ESTABLISHED of <netinet/tcp.h>, which excludes <linux/tcp.h>

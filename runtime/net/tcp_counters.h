@@ -14,6 +14,8 @@ struct WireCounters {
   uint64_t bytes_received = 0;
   uint64_t segments_sent = 0;
   uint64_t segments_received = 0;
+  uint64_t data_segments_sent = 0;  ///< of these, with bytes: the others only acknowledge
+  uint64_t data_segments_received = 0;
 };
 
 /// Reads TCP_INFO of the socket that gRPC opened to one peer. gRPC does not tell its sockets, so

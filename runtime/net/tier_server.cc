@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -16,6 +17,7 @@
 #include "ddnn/v1/tier.grpc.pb.h"
 #include "runtime/net/outbox.h"
 #include "runtime/net/protocol.h"
+#include "runtime/net/shorten.h"
 #include "runtime/net/status.h"
 
 namespace ddnn {
@@ -27,14 +29,16 @@ struct TierServer::State {
         options(std::move(options)),
         handler(handler),
         max_message(MaxUpBytes(plan, this->options.tier, this->options.index)),
-        place(plan.node(this->options.tier, this->options.index).children.size()) {}
+        place(plan.node(this->options.tier, this->options.index).children.size()) {
+    if (this->options.now == nullptr) this->options.now = SteadyClock();
+  }
 
   std::string ChildName(int child) const {
     return NodeName(plan, options.tier - 1, plan.node(options.tier, options.index).children[child]);
   }
 
   const NetworkPlan& plan;
-  const Options options;
+  Options options;  // not changed once made
   Handler* const handler;
   const size_t max_message;
   std::unique_ptr<Service> service;
@@ -73,16 +77,25 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   const std::string& peer() const { return peer_; }
 
   template <typename Item>
-  void Send(Item&& item) {
+  absl::Time Send(Item&& item, absl::Duration time_left) {
+    const absl::Time now = state_->options.now();
+    const absl::Time leave_by = now + MayWait(state_->options.max_batching_delay, time_left);
     bool full;
     {
       std::lock_guard<std::mutex> lock(mu_);
-      if (closing_) return;
-      full = !outbox_.Add(std::forward<Item>(item));
+      if (closing_) return absl::InfiniteFuture();
+      full = !outbox_.Add(std::forward<Item>(item), leave_by);
+      // Nothing to do where it leaves with what waits already.
+      if (!full && outbox_.due() > now) return outbox_.due();
     }
-    if (full) return CutOff();
-    Pump();
+    if (full) {
+      CutOff();
+      return absl::InfiniteFuture();
+    }
+    return Pump();
   }
+
+  absl::Time Flush() { return Pump(); }
 
   void SendStart() {
     {
@@ -161,6 +174,12 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
     } else if (in_.sample_size() > kMaxPerMessage) {
       status = absl::InvalidArgumentError(
           absl::StrCat("message with ", in_.sample_size(), " samples, at most ", kMaxPerMessage));
+    } else if (in_.clock_us() < 0 || in_.clock_us() > kMaxClockUs) {
+      status = absl::InvalidArgumentError(
+          absl::StrCat("clock_us ", in_.clock_us(), ", expected 0 to ", kMaxClockUs));
+    } else if (in_.kept_size() > kMaxPerMessage) {
+      status = absl::InvalidArgumentError(absl::StrCat("message with ", in_.kept_size(),
+                                                       " kept samples, at most ", kMaxPerMessage));
     } else {
       status = HandleSamples();
     }
@@ -169,6 +188,7 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   }
 
   absl::Status HandleSamples() {
+    Restore(&in_);
     const NodePlan& parent = state_->plan.node(state_->options.tier, state_->options.index);
     // All are checked before the first is acted on: a message counts whole or not at all.
     for (v1::UpSample& sample : *in_.mutable_sample()) {
@@ -176,10 +196,20 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
           CheckUpSample(state_->plan, parent.tier - 1, parent.children[child_], &sample);
       if (!status.ok()) return status;
     }
+    for (const v1::KeptSample& kept : in_.kept()) {
+      absl::Status status = CheckKept(state_->plan, parent.tier - 1, parent.children[child_], kept);
+      if (!status.ok()) return status;
+    }
     if (in_.ready()) state_->handler->OnChildReady(child_);
+    if (in_.clock_us() != 0) {
+      state_->handler->OnChildClock(child_, absl::FromUnixMicros(in_.clock_us()));
+    }
     for (v1::UpSample& sample : *in_.mutable_sample()) {
       absl::Status status = state_->handler->OnSample(child_, std::move(sample));
       if (!status.ok()) return status;
+    }
+    for (v1::KeptSample& kept : *in_.mutable_kept()) {
+      state_->handler->OnKept(child_, std::move(kept));
     }
     return absl::OkStatus();
   }
@@ -213,7 +243,7 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   }
 
   absl::StatusOr<int> TakePlace() {
-    if (!in_.has_hello() || in_.sample_size() > 0) {
+    if (!in_.has_hello() || in_.sample_size() > 0 || in_.kept_size() > 0) {
       return absl::InvalidArgumentError("the first message must be a hello, and only that");
     }
     const Options& options = state_->options;
@@ -289,10 +319,10 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
   }
 
   // Starts the next write, or the end. Only one thread is in here at a time; others' news are seen
-  // by the one that is.
-  void Pump() {
+  // by the one that is. Returns when to come back for what is not due yet.
+  absl::Time Pump() {
     std::unique_lock<std::mutex> lock(mu_);
-    if (pumping_) return;
+    if (pumping_) return LaterLocked();
     pumping_ = true;
     while (true) {
       const bool flushed = !flush_ || (outbox_.empty() && !writing_);
@@ -302,9 +332,10 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
         const grpc::Status status = ToGrpc(status_);
         lock.unlock();
         Finish(status);
-        return;  // `pumping_` stays: nothing may start any more
+        return absl::InfiniteFuture();  // `pumping_` stays: nothing may start any more
       }
       if (writing_ || outbox_.empty()) break;
+      if (!closing_ && outbox_.due() > state_->options.now()) break;
       outbox_.Take(&out_);
       writing_ = true;
       lock.unlock();
@@ -312,6 +343,16 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
       lock.lock();
     }
     pumping_ = false;
+    return LaterLocked();
+  }
+
+  // When what waits is to be flushed. What is due while a write is in flight needs no flush: it
+  // leaves when that has ended.
+  absl::Time LaterLocked() const {
+    const absl::Time due = outbox_.due();
+    if (finished_ || due == absl::InfiniteFuture()) return absl::InfiniteFuture();
+    const bool comes_back = writing_ || pumping_;
+    return comes_back && due <= state_->options.now() ? absl::InfiniteFuture() : due;
   }
 
   State* const state_;
@@ -338,33 +379,37 @@ class TierServer::Stream : public grpc::ServerBidiReactor<v1::Up, v1::Down>,
 
 class TierServer::Service : public v1::TierService::CallbackService {
  public:
-  explicit Service(State* state) : state_(state) {}
+  explicit Service(TierServer* server) : server_(server) {}
 
   grpc::ServerBidiReactor<v1::Up, v1::Down>* Join(grpc::CallbackServerContext* context) override {
-    auto stream = std::make_shared<Stream>(state_, context);
-    bool closed;
-    {
-      std::lock_guard<std::mutex> lock(state_->mu);
-      closed = state_->closed;
-      state_->live.insert(stream.get());
-    }
-    stream->Begin();
-    if (closed) stream->Close(absl::UnavailableError("the parent is shutting down"));
-    return stream.get();
+    return server_->Join(context);
   }
 
  private:
-  State* const state_;
+  TierServer* const server_;
 };
 
 TierServer::TierServer(const NetworkPlan& plan, Options options, Handler* handler)
     : state_(std::make_unique<State>(plan, std::move(options), handler)) {
-  state_->service = std::make_unique<Service>(state_.get());
+  state_->service = std::make_unique<Service>(this);
 }
 
 TierServer::~TierServer() { Shutdown(absl::ZeroDuration()); }
 
 grpc::Service* TierServer::service() { return state_->service.get(); }
+
+grpc::ServerBidiReactor<v1::Up, v1::Down>* TierServer::Join(grpc::CallbackServerContext* context) {
+  auto stream = std::make_shared<Stream>(state_.get(), context);
+  bool closed;
+  {
+    std::lock_guard<std::mutex> lock(state_->mu);
+    closed = state_->closed;
+    state_->live.insert(stream.get());
+  }
+  stream->Begin();
+  if (closed) stream->Close(absl::UnavailableError("the parent is shutting down"));
+  return stream.get();
+}
 
 namespace {
 
@@ -376,23 +421,38 @@ auto Find(State* state, int child) {
 
 }  // namespace
 
-void TierServer::SendWanted(int child, SampleKey sample) {
+absl::Time TierServer::SendWanted(int child, SampleKey sample, absl::Duration time_left) {
   auto stream = Find(state_.get(), child);
-  if (stream == nullptr) return;
+  if (stream == nullptr) return absl::InfiniteFuture();
   v1::SampleRef wanted;
   wanted.set_sequence(sample.sequence);
   wanted.set_stream(sample.stream);
-  stream->Send(wanted);
+  return stream->Send(wanted, time_left);
 }
 
-void TierServer::SendAnswer(int child, const Answer& answer) {
+absl::Time TierServer::SendAnswer(int child, const Answer& answer, absl::Duration time_left) {
   auto stream = Find(state_.get(), child);
-  if (stream != nullptr) stream->Send(ToProto(answer));
+  return stream == nullptr ? absl::InfiniteFuture() : stream->Send(ToProto(answer), time_left);
+}
+
+absl::Time TierServer::Flush() {
+  absl::Time next = absl::InfiniteFuture();
+  const int children = static_cast<int>(state_->place.size());
+  for (int child = 0; child < children; ++child) {
+    auto stream = Find(state_.get(), child);
+    if (stream != nullptr) next = std::min(next, stream->Flush());
+  }
+  return next;
 }
 
 void TierServer::SendStart(int child) {
   auto stream = Find(state_.get(), child);
   if (stream != nullptr) stream->SendStart();
+}
+
+void TierServer::SendKeptAck(int child, const v1::KeptAck& ack) {
+  auto stream = Find(state_.get(), child);
+  if (stream != nullptr) stream->Send(ack, absl::ZeroDuration());
 }
 
 void TierServer::Shutdown(absl::Duration limit) {

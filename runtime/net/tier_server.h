@@ -10,10 +10,14 @@
 #include "ddnn/v1/tier.pb.h"
 #include "models/network_plan.h"
 #include "runtime/core/answer.h"
+#include "runtime/net/clock.h"
 
 namespace grpc {
+class CallbackServerContext;
 class Service;
-}
+template <class Request, class Response>
+class ServerBidiReactor;
+}  // namespace grpc
 
 namespace ddnn {
 
@@ -31,9 +35,14 @@ class TierServer {
     virtual void OnChildGone(int child) = 0;
     /// The child and all under it are connected.
     virtual void OnChildReady(int child) = 0;
+    /// What the child's wall clock showed when it spoke: between 1970 and 10000, and that is all
+    /// that was checked.
+    virtual void OnChildClock(int child, absl::Time said) {}
     /// `sample` has the sizes, presence mask and views that the spec demands. An error ends the
     /// child's stream with that status.
     virtual absl::Status OnSample(int child, v1::UpSample sample) = 0;
+    /// `kept` is of a view under the child and has the sizes that the spec demands.
+    virtual void OnKept(int child, v1::KeptSample kept) {}
   };
 
   struct Options {
@@ -44,6 +53,9 @@ class TierServer {
     size_t max_pending = 8192;
     /// A peer that has not said who it is by then is cut off.
     absl::Duration hello_limit = absl::Seconds(10);
+    /// How long an answer or request may wait for others to leave with it; see MayWait in outbox.h.
+    absl::Duration max_batching_delay;
+    Clock now;  ///< none: SteadyClock()
   };
 
   struct Counters {
@@ -58,11 +70,18 @@ class TierServer {
 
   /// To be registered with one grpc::Server.
   grpc::Service* service();
+  /// What that service does with a stream; for a service that chooses among several.
+  grpc::ServerBidiReactor<v1::Up, v1::Down>* Join(grpc::CallbackServerContext* context);
 
-  // To a child; nothing happens if it is not connected.
-  void SendWanted(int child, SampleKey sample);
-  void SendAnswer(int child, const Answer& answer);
+  // To a child; nothing happens if it is not connected. `time_left` is in which the sample must be
+  // answered. Returned is when Flush is to be called for it: absl::InfiniteFuture() where it needs
+  // no Flush, as always without a batching delay.
+  absl::Time SendWanted(int child, SampleKey sample, absl::Duration time_left);
+  absl::Time SendAnswer(int child, const Answer& answer, absl::Duration time_left);
   void SendStart(int child);
+  /// Sends what has waited for its time. Returns when to call it again.
+  absl::Time Flush();
+  void SendKeptAck(int child, const v1::KeptAck& ack);
 
   /// Ends all streams with UNAVAILABLE once what waits for them is written, or after `limit`, and
   /// takes no more. Returns when the handler will not be called again.

@@ -51,11 +51,15 @@ absl::Status Executor::SubmitScores(std::vector<float> joined, ScoresDone done) 
 
 absl::Status Executor::SubmitJob(std::function<void()> job) { return Add(JobWork{std::move(job)}); }
 
-absl::Status Executor::Add(Work work) {
+absl::Status Executor::SubmitProbe(std::function<void()> probe) {
+  return Add(JobWork{std::move(probe)}, /*always=*/true);
+}
+
+absl::Status Executor::Add(Work work, bool always) {
   {
     MutexLock lock(&mutex_);
     if (ending_) return absl::UnavailableError("the executor is ending");
-    if (queue_.size() >= static_cast<size_t>(options_.max_queue)) {
+    if (!always && queue_.size() >= static_cast<size_t>(options_.max_queue)) {
       return absl::ResourceExhaustedError(
           absl::StrCat("the executor's queue is full: ", queue_.size(), " wait"));
     }

@@ -46,6 +46,9 @@ class Executor {
   absl::Status SubmitScores(std::vector<float> joined, ScoresDone done);
   /// Anything else that runs a forward pass, such as the whole network for a query.
   absl::Status SubmitJob(std::function<void()> job);
+  /// A job that tells that the worker still works. It finds a place in a full queue too: being
+  /// busy is not being stuck. One at a time, please. UNAVAILABLE as above.
+  absl::Status SubmitProbe(std::function<void()> probe);
 
  private:
   struct SectionWork {
@@ -61,7 +64,7 @@ class Executor {
   };
   using Work = std::variant<SectionWork, ScoresWork, JobWork>;
 
-  absl::Status Add(Work work);
+  absl::Status Add(Work work, bool always = false);
   void Loop();
   std::vector<Work> TakeBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunBatch(std::vector<Work> batch);

@@ -23,6 +23,11 @@ std::string FeatureCache::TakeFeatures(SampleKey sample) { return Take(sample, &
 
 std::string FeatureCache::TakePixels(SampleKey sample) { return Take(sample, &Entry::pixels); }
 
+std::string FeatureCache::CopyFeatures(SampleKey sample) const {
+  const auto found = by_sample_.find(sample);
+  return found == by_sample_.end() ? "" : found->second->entry.features;
+}
+
 std::string FeatureCache::Take(SampleKey sample, std::string Entry::*part) {
   const auto found = by_sample_.find(sample);
   if (found == by_sample_.end()) return "";

@@ -29,6 +29,8 @@ class FeatureCache {
   /// Hands the features out and forgets them; empty when they are not here (any more).
   std::string TakeFeatures(SampleKey sample);
   std::string TakePixels(SampleKey sample);
+  /// Keeps them; empty when they are not here.
+  std::string CopyFeatures(SampleKey sample) const;
   void Drop(SampleKey sample);
   /// Drops what is older than the age allowed.
   void Expire(absl::Time now);

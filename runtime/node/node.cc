@@ -36,6 +36,7 @@ Node::Impl::Impl(const NetworkPlan& plan, NodeOptions options)
       exit_(plan.tiers()[options_.tier].exit),
       sends_scores_(DecidedAbove(plan, options_.tier)),
       has_siblings_(HasSiblings(plan, options_.tier, options_.index)),
+      keeps_alone_(options_.keep_alone && options_.tier == 0 && !root_),
       cache_(options_.cache_bytes, options_.cache_time),
       recent_(std::max(kMinRecent, options_.max_samples)) {
   // An exit without a threshold is never sure.
@@ -106,7 +107,8 @@ void Node::Impl::TellLate(int child, SampleKey key, std::vector<Action>* actions
   RecentAnswers::Record* record = recent_.Find(key);
   if (record == nullptr || options_.tier == 0 || (record->told & Bit(child)) != 0) return;
   record->told |= Bit(child);
-  actions->emplace_back(GiveAnswer{record->answer, {child}, /*repeated=*/true});
+  actions->emplace_back(
+      GiveAnswer{record->answer, {child}, /*repeated=*/true, /*time_left=*/absl::ZeroDuration()});
 }
 
 void Node::Impl::CountReceived(Sample* sample, size_t bytes) {
@@ -276,7 +278,8 @@ void Node::Impl::OnFeaturesWanted(SampleKey key, absl::Time now, std::vector<Act
   }
   sample->features_asked = true;
   cache_.Expire(now);
-  std::string features = cache_.TakeFeatures(key);
+  std::string features =
+      keeps_alone_ && !options_.share_pixels ? cache_.CopyFeatures(key) : cache_.TakeFeatures(key);
   if (features.empty()) {
     actions->emplace_back(SendAbsent{key});
     return;

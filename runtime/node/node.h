@@ -40,6 +40,7 @@ struct SendPixels {  // to the parent, pictures of a hard sample
 struct RequestFeatures {  // from one child
   int child = 0;
   SampleKey sample;
+  absl::Duration time_left;  ///< until the sample must be answered
 };
 struct RunSection {  // call SectionDone (or SectionFailed) with the same sample afterwards
   SampleKey sample;
@@ -54,6 +55,7 @@ struct GiveAnswer {  // to these children, and to whoever watches this node
   std::vector<int> children;  // none at a device: a camera needs no answer
   // A late child is told what the others were told before: nothing for those who watch or count.
   bool repeated = false;
+  absl::Duration time_left;  ///< that the children had still left for it; none where unknown
 };
 struct KeepHard {  // root only: store the sample
   Answer answer;
@@ -65,8 +67,15 @@ struct KeepPixels {  // root only: pictures that arrived for a hard sample
   SampleKey sample;
   std::vector<std::pair<int, std::string>> pixels;
 };
+struct KeepAlone {  // device with keep_alone: what would have gone up, had somebody taken it
+  Answer answer;    // as it was given; expired where there was none
+  // One of the two: the section's, packed, or with share_pixels the picture.
+  std::string features;
+  std::string pixels;
+  bool in_doubt = false;  // its features were sent, so it may have come through
+};
 using Action = std::variant<SendScores, SendFeatures, SendAbsent, SendPixels, RequestFeatures,
-                            RunSection, RunScores, GiveAnswer, KeepHard, KeepPixels>;
+                            RunSection, RunScores, GiveAnswer, KeepHard, KeepPixels, KeepAlone>;
 
 struct NodeOptions {
   int tier = 0;
@@ -84,6 +93,9 @@ struct NodeOptions {
   int max_samples = 1024;
   /// Device tier: keep pixels so that they can go up when the sample turns out hard.
   bool share_pixels = false;
+  /// Device tier: KeepAlone for samples that were answered without a parent, or below the exit that
+  /// should have, and were not sure; and for those that expired so. Needs cache_bytes for them.
+  bool keep_alone = false;
 };
 
 struct NodeCounters {
@@ -91,6 +103,7 @@ struct NodeCounters {
   uint64_t late_messages = 0;     ///< came too late to count, twice, or about unknown samples
   uint64_t evicted_features = 0;  ///< from the cache, before they were asked for or answered
   uint64_t payload_bytes = 0;     ///< sent up; at the root, received
+  uint64_t alone_evicted = 0;     ///< no KeepAlone: the cache had dropped it
 };
 
 /// The policy of one node of the tree: gather, aggregate, decide, escalate, degrade, answer.

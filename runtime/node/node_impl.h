@@ -84,8 +84,10 @@ class Node::Impl {
     uint64_t presence = 0;  // views in what is being computed
     std::string handed_on;  // features of a tier without layers
     std::string pixels;     // device with share_pixels, until they go into the cache
+    std::string features;   // device with keep_alone and without share_pixels, likewise
     bool told_parent = false;
     bool features_asked = false;
+    bool computed = false;       // the section ran
     std::optional<Answer> best;  // of the exits that were unsure
     uint64_t payload_bytes = 0;
   };
@@ -124,6 +126,8 @@ class Node::Impl {
            std::vector<Action>* actions);
   void Finish(Sample sample, Answer answer, bool from_above, absl::Time now,
               std::vector<Action>* actions);
+  void KeepIfAlone(Sample* sample, const Answer& answer, bool from_above,
+                   std::vector<Action>* actions);
   void Count(const Answer& answer);
   std::string JoinedFeatures(const Sample& sample) const;
 
@@ -135,6 +139,7 @@ class Node::Impl {
   const int exit_;           // whose scores this node computes; -1: none
   const bool sends_scores_;  // the parent decides exit_
   const bool has_siblings_;  // the parent has other children, which wait for this node's word
+  const bool keeps_alone_;
 
   std::map<SampleKey, Sample> samples_;
   std::set<std::pair<absl::Time, SampleKey>> timers_;

@@ -71,7 +71,7 @@ void Node::Impl::AskForFeatures(Sample* sample, absl::Time now, std::vector<Acti
     const bool connected = (sample->spoke >> slot & 1) != 0;
     if (child.scores.empty() || !child.features.empty() || !connected) continue;
     sample->waiting |= uint64_t{1} << slot;
-    actions->emplace_back(RequestFeatures{slot, sample->key});
+    actions->emplace_back(RequestFeatures{slot, sample->key, sample->deadline - now});
   }
   SetWake(sample);
   if (sample->waiting == 0) CloseFeatures(sample, now, actions);
@@ -118,7 +118,9 @@ absl::StatusOr<SectionInput> Node::Impl::JoinInput(Sample* sample) {
 
 void Node::Impl::SectionReady(Sample* sample, SectionOutput output, absl::Time now,
                               std::vector<Action>* actions) {
+  sample->computed = true;
   if (!sample->handed_on.empty()) output.features = std::move(sample->handed_on);
+  if (keeps_alone_ && !options_.share_pixels) sample->features = output.features;
   if (exit_ >= 0) {
     if (output.scores.size() != static_cast<size_t>(plan_.classes())) {
       const std::string what = absl::StrCat("the engine gave ", output.scores.size(),
@@ -147,6 +149,7 @@ void Node::Impl::TellParent(Sample* sample, SectionOutput output, absl::Time now
   const absl::Duration time_left = TimeLeft(*sample, now);
   FeatureCache::Entry kept;
   kept.pixels = std::move(sample->pixels);
+  kept.features = std::move(sample->features);
   size_t bytes = 0;
   if (sends_scores_) {
     std::string scores = PackScores(output.scores, plan_.exits()[exit_].score_code);
@@ -240,7 +243,8 @@ void Node::Impl::Finish(Sample sample, Answer answer, bool from_above, absl::Tim
   if (!root_ && parent_up_ && has_siblings_ && !sample.told_parent) {
     actions->emplace_back(SendAbsent{sample.key});
   }
-  GiveAnswer give{answer, {}, /*repeated=*/false};
+  if (keeps_alone_) KeepIfAlone(&sample, answer, from_above, actions);
+  GiveAnswer give{answer, {}, /*repeated=*/false, sample.deadline - now};
   for (int slot = 0; options_.tier > 0 && slot < messages_.slots(); ++slot) {
     if ((sample.spoke >> slot & 1) != 0) give.children.push_back(slot);
   }
@@ -253,6 +257,31 @@ void Node::Impl::Finish(Sample sample, Answer answer, bool from_above, absl::Tim
   }
   answer.scores.clear();
   recent_.Add({std::move(answer), sample.spoke, /*pixel_views=*/0, from_above});
+}
+
+// Whether the sample would have gone further than it did. The device's own exit speaks for the one
+// that is decided above it: with nobody above, its scores are all there are.
+void Node::Impl::KeepIfAlone(Sample* sample, const Answer& answer, bool from_above,
+                             std::vector<Action>* actions) {
+  if (!sample->computed || (sample->phase != Phase::kParent && parent_up_)) return;
+  if (answer.outcome == Outcome::kShed) return;
+  if (answer.outcome == Outcome::kAnswered) {
+    if (!answer.degraded || (!from_above && IsSure(answer))) return;
+  }
+  KeepAlone keep;
+  keep.answer = answer;
+  keep.in_doubt = sample->told_parent && (!sends_scores_ || sample->features_asked);
+  if (options_.share_pixels) {
+    keep.pixels = sample->told_parent ? cache_.TakePixels(sample->key) : std::move(sample->pixels);
+  } else {
+    keep.features =
+        sample->told_parent ? cache_.TakeFeatures(sample->key) : std::move(sample->features);
+  }
+  if (keep.pixels.empty() && keep.features.empty()) {
+    ++counters_.alone_evicted;
+    return;
+  }
+  actions->emplace_back(std::move(keep));
 }
 
 void Node::Impl::Count(const Answer& answer) {

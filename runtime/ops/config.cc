@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "models/text_proto.h"
 #include "runtime/core/bundle.h"
 
@@ -34,7 +36,12 @@ constexpr double kMillion = 1e6;
 constexpr double kDay = 24 * 3600 * 1000.0;
 
 constexpr Field kFields[] = {
-    {"bundle", kAll, "", 0, 0, "folder that ddnn-train wrote (required)"},
+    {"bundle", kAll, "", 0, 0,
+     "folder that ddnn-train wrote; device and edge fetch it from the parent without"},
+    {"state", kD | kE, "", 0, 0,
+     "folder for what is fetched; without it one in $STATE_DIRECTORY, as systemd gives"},
+    {"update_limit_ms", kAll, "120000", 1, kDay,
+     "a new bundle that a connected node has not taken by then is withdrawn"},
     {"view", kD, "", 0, 63, "which of the network's views this device is"},
     {"node", kE, "", 0, 63, "which node of its tier this edge is"},
     {"tier", kE, "", 0, 0, "name of this edge's tier; empty: the one above the devices"},
@@ -42,8 +49,13 @@ constexpr Field kFields[] = {
      "HOST:PORT for the children (required); port 0 lets the kernel choose"},
     {"parent", kD | kE, "", 0, 0, "HOST:PORT of the node above"},
     {"source", kD, "", 0, 0,
-     "where frames come from (required): camera:0, video:FILE, images:DIR, or a dataset"},
-    {"rate", kD, "", 0, 1e4, "frames per second; 0: as fast as answers come"},
+     "where frames come from (required): camera:0, rtsp://..., http://..., watch:DIR, video:FILE, "
+     "images:DIR, or a dataset"},
+    {"rate", kD, "", 0, 1e4,
+     "frames per second; 0: as fast as answers come, 10 from cameras; the same for all of a scene"},
+    {"roi", kD, "", 0, 0, "X,Y,WIDTH,HEIGHT: only these pixels of the pictures are shown"},
+    {"resize", kD, "stretch", 0, 0,
+     "how pictures get the network's proportions: stretch, fit (black borders) or crop"},
     {"samples", kD, "", 0, 1e15, "stop after this many; 0: when the source ends"},
     {"max_in_flight", kD, "32", 0, kMillion,
      "samples under way at most; a dataset waits then, a camera drops"},
@@ -60,8 +72,14 @@ constexpr Field kFields[] = {
     {"threads", kE | kC, "1", 0, 1024, "threads of the engine"},
     {"store", kC, "", 0, 0, "SQLite file for hard samples; empty: none are kept"},
     {"store_bytes", kC, "268435456", 0, 1e15, "its size at most; the oldest go first"},
+    {"spool", kD, "", 0, 0,
+     "folder for hard samples while the parent is away, until the root stores them; empty: none"},
+    {"spool_bytes", kD, "67108864", 0, 1e15, "its size at most; the oldest go first"},
+    {"spool_rate", kD, "20", 0.001, 1e6, "samples sent from it per second at most"},
     {"json", kAll, "", 0, 0, "print each answer as a line of JSON"},
     {"stats_file", kAll, "", 0, 0, "write counters (JSON) here at the end"},
+    {"max_batching_delay", kAll, "0", 0, 0,
+     "what is to be sent may wait so long for more to go with it, such as 50ms"},
     {"log_level", kAll, "info", 0, 0, "trace, debug, info, warning, error or off; on stderr"},
 };
 
@@ -190,6 +208,17 @@ double NumberOf(const v1::NodeConfig& config, const FieldDescriptor* field) {
   }
 }
 
+constexpr absl::Duration kMaxBatchingDelay = absl::Seconds(10);
+
+absl::Status CheckBatchingDelay(const std::string& text, const std::string& where) {
+  absl::Duration delay;
+  if (absl::ParseDuration(text, &delay) && delay >= absl::ZeroDuration() &&
+      delay <= kMaxBatchingDelay) {
+    return absl::OkStatus();
+  }
+  return BadValue(absl::StrCat(where, "max_batching_delay"), text, "0 to 10s, such as 50ms");
+}
+
 // That every field that is set applies and lies in its range. `where` is put before its name.
 absl::Status CheckFields(Role role, const v1::NodeConfig& config, const std::string& where) {
   std::vector<const FieldDescriptor*> set;
@@ -202,6 +231,10 @@ absl::Status CheckFields(Role role, const v1::NodeConfig& config, const std::str
     if (!descriptor->is_map() && (*field)->max > 0) {
       status = CheckNumber(**field, NumberOf(config, descriptor), shown);
     }
+    if (!status.ok()) return status;
+  }
+  if (!config.max_batching_delay().empty()) {
+    absl::Status status = CheckBatchingDelay(config.max_batching_delay(), where);
     if (!status.ok()) return status;
   }
   for (const auto& [exit, entropy] : config.threshold()) {
@@ -231,8 +264,35 @@ void FillDefaults(Role role, v1::NodeConfig* config) {
   }
 }
 
+// systemd's StateDirectory=; several nodes may share it.
+std::string DefaultState(Role role, const v1::NodeConfig& config) {
+  const char* folders = std::getenv("STATE_DIRECTORY");
+  if (folders == nullptr || *folders == '\0') return "";
+  const std::string folder = std::string(folders).substr(0, std::string(folders).find(':'));
+  if (role == Role::kDevice) return absl::StrCat(folder, "/device-", config.view());
+  return absl::StrCat(folder, "/", config.tier().empty() ? "edge" : config.tier(), "-",
+                      config.node());
+}
+
+absl::Status CheckBundle(Role role, const v1::NodeConfig& config) {
+  if (!config.bundle().empty()) {
+    if (config.state().empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "--state is where a bundle is kept that the parent gives; it cannot stand with --bundle");
+  }
+  if (role == Role::kCloud) return absl::InvalidArgumentError("--bundle is missing");
+  if (config.parent().empty()) {
+    return absl::InvalidArgumentError("--bundle is missing, and no --parent to fetch it from");
+  }
+  if (config.state().empty()) {
+    return absl::InvalidArgumentError(
+        "--bundle is missing; to fetch it from the parent give --state DIR to keep it in");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckRequired(Role role, const v1::NodeConfig& config) {
-  if (config.bundle().empty()) return absl::InvalidArgumentError("--bundle is missing");
+  if (absl::Status status = CheckBundle(role, config); !status.ok()) return status;
   if (role == Role::kDevice && config.source().empty()) {
     return absl::InvalidArgumentError("--source is missing");
   }
@@ -305,6 +365,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(Role role, const std::vector<std::s
     absl::Status status = SetField(flag.name, flag.value, flag.shown, &line.config);
     if (!status.ok()) return status;
   }
+  if (role != Role::kCloud && line.config.bundle().empty() && line.config.state().empty()) {
+    line.config.set_state(DefaultState(role, line.config));
+  }
   absl::Status status = CheckFields(role, line.config, "--");
   if (status.ok()) status = CheckRequired(role, line.config);
   if (!status.ok()) return status;
@@ -316,7 +379,7 @@ std::string FlagsHelp(Role role) {
   std::string help = "  --config FILE           the fields below as text-format protobuf\n";
   for (const Field& field : kFields) {
     if ((field.roles & Bit(role)) == 0) continue;
-    std::string flag = absl::StrCat("  --", field.name);
+    std::string flag = absl::StrCat(IsSwitch(field.name) ? "  --[no]" : "  --", field.name);
     flag.resize(std::max<size_t>(flag.size() + 1, 26), ' ');
     absl::StrAppend(&help, flag, field.help);
     if (*field.fallback != '\0') absl::StrAppend(&help, " (", field.fallback, ")");
@@ -331,6 +394,11 @@ absl::StatusOr<NodeHost::Options> HostOptions(const v1::NodeConfig& config, cons
   options.listen = config.listen();
   options.parent = config.parent();
   if (config.max_batch() > 0) options.max_batch = config.max_batch();
+  // An empty one is none; ParseCommandLine let no other pass that does not parse.
+  if (!config.max_batching_delay().empty() &&
+      !absl::ParseDuration(config.max_batching_delay(), &options.max_batching_delay)) {
+    return BadValue("max_batching_delay", config.max_batching_delay(), "a duration, such as 50ms");
+  }
   NodeOptions& node = options.node;
   node.tier = tier;
   node.index = index;

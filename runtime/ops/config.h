@@ -30,7 +30,8 @@ struct CommandLine {
 /// \param args  without the program's name.
 absl::StatusOr<CommandLine> ParseCommandLine(Role role, const std::vector<std::string>& args);
 
-/// The flags of a role with their defaults, one a line.
+/// The flags of a role with their defaults, one a line; --[no]json is yes or no.
+/// tools/packaging reads it: man pages and completions are made from it.
 std::string FlagsHelp(Role role);
 
 /// What a host is started with. NOT_FOUND names a threshold whose exit the network does not have.

@@ -41,7 +41,7 @@ std::string OwnFlagsHelp() {
   std::map<std::string, std::string> lines;
   for (const auto& [name, flag] : absl::GetAllFlags()) {
     if (!absl::EndsWith(flag->Filename(), "main.cc")) continue;
-    std::string line = absl::StrCat("  --", name);
+    std::string line = absl::StrCat(flag->IsOfType<bool>() ? "  --[no]" : "  --", name);
     line.resize(std::max(line.size() + 1, kNameWidth), ' ');
     absl::StrAppend(&line, flag->Help());
     if (!flag->DefaultValue().empty()) absl::StrAppend(&line, " (", flag->DefaultValue(), ")");

@@ -12,7 +12,8 @@ namespace ddnn {
 /// Before Abseil reads them: people who type --max-bytes mean --max_bytes. Values stay as they are.
 void UnderscoresInFlags(int argc, char** argv);
 
-/// A line per flag: its name, what it does and, unless empty, its default.
+/// A line per flag: its name (--[no]name for yes or no), what it does and, unless empty, its
+/// default. tools/packaging reads it: man pages and completions are made from it.
 std::string OwnFlagsHelp();
 
 /// Reads the command line. On --help or -h, writes `usage` and OwnFlagsHelp to stdout and ends the

@@ -45,8 +45,10 @@ SignalWatcher::~SignalWatcher() {
 }
 
 void SignalWatcher::Watch(std::function<void(int)> on_first) {
+  std::lock_guard<std::mutex> lock(mu_);
   on_first_ = std::move(on_first);
-  thread_ = std::thread([this] { Loop(); });
+  if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
+  if (came_ != 0) on_first_(came_);
 }
 
 void SignalWatcher::Unwatch() {
@@ -67,6 +69,7 @@ void SignalWatcher::Loop() {
     if (read(signals_, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) continue;
     if (!std::exchange(first, false)) _exit(128 + static_cast<int>(info.ssi_signo));
     std::lock_guard<std::mutex> lock(mu_);
+    came_ = static_cast<int>(info.ssi_signo);
     if (on_first_) on_first_(static_cast<int>(info.ssi_signo));
   }
 }

@@ -19,8 +19,9 @@ class SignalWatcher {
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;
 
-  /// Calls `on_first` for the first signal (it may have come already), on the watcher's own thread.
-  /// The second ends the process at once with status 128 + signal. Call once.
+  /// Calls `on_first` for the first signal, on the watcher's own thread, or here if it has come
+  /// already. The second ends the process at once with status 128 + signal. Called again, it puts
+  /// another in its place, which hears of a signal that came before as well.
   void Watch(std::function<void(int signal)> on_first);
   /// When it returns, `on_first` does not run and will not: what it uses may go. Signals are still
   /// counted: the second ends the process. Not to be called by `on_first`.
@@ -32,6 +33,7 @@ class SignalWatcher {
   int signals_ = -1;  // signalfd
   int stop_ = -1;     // eventfd
   std::mutex mu_;     // held while on_first_ runs
+  int came_ = 0;      // the first signal
   std::function<void(int)> on_first_;
   std::thread thread_;
 };

@@ -132,6 +132,83 @@ TEST_F(QueryClientTest, ExportIsADatasetThatReadsBack) {
   EXPECT_TRUE(labelled);
 }
 
+// What device 1 kept while it was alone: answered by the first exit, or by nobody.
+v1::KeptSample Kept(const NetworkPlan& plan, uint32_t number, bool expired) {
+  v1::KeptSample kept;
+  kept.set_view(1);
+  kept.set_log(std::string(16, 'l'));
+  kept.set_number(number);
+  kept.set_after(number - 1);
+  kept.set_stream(7);
+  kept.set_sequence(900 + number);
+  kept.set_time_us(1);
+  kept.set_expired(expired);
+  if (!expired) kept.set_class_index(3);
+  kept.set_entropy(expired ? 0 : 0.75f);
+  kept.set_pixels(std::string(plan.view_shape().size(), 'p'));
+  return kept;
+}
+
+TEST_F(QueryClientTest, SaysWhichSamplesDevicesKeptWhileTheyWereAlone) {
+  Start();
+  KeepSamples(1);
+  std::vector<uint32_t> stored;
+  const auto told = [&](const v1::KeptAck& ack) {
+    EXPECT_EQ(ack.view(), 1);
+    EXPECT_EQ(ack.log(), std::string(16, 'l'));
+    EXPECT_FALSE(ack.no_store());
+    stored.push_back(ack.number());
+  };
+  service_->KeepAlone(Kept(plan(), 1, false), told);
+  service_->KeepAlone(Kept(plan(), 2, true), told);
+  service_->KeepAlone(Kept(plan(), 1, false), told);
+  store_->Flush();
+  EXPECT_THAT(stored, ElementsAre(1, 2, 2));
+
+  ASSERT_TRUE(Run("hard", {}).ok());
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("7/901"), HasSubstr("alone"), HasSubstr("3 of 3")));
+  ASSERT_TRUE(Run("show", {"1"}).ok());
+  EXPECT_THAT(out_.str(), HasSubstr("given by    the root\n"));
+  ASSERT_TRUE(Run("show", {"2"}).ok());
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("the exit \"local\", while its device could not reach"),
+                                HasSubstr(plan().spec().class_name(3))));
+  ASSERT_TRUE(Run("show", {"3"}).ok());
+  EXPECT_THAT(out_.str(), HasSubstr("given by    nobody"));
+  ASSERT_TRUE(Run("label", {"2", "bag"}).ok());
+  arguments_.json = true;
+  ASSERT_TRUE(Run("show", {"2"}).ok());
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"alone\":true"), HasSubstr("\"exit\":\"local\"")));
+  ASSERT_TRUE(Run("export", {Path("alone")}).ok());
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"samples\":2"), HasSubstr("\"without_class\":1")));
+}
+
+TEST_F(QueryClientTest, ShowsAnswersOfAnotherBundleByTheirNames) {
+  Start();
+  v1::KeptSample kept = Kept(plan(), 1, false);
+  kept.clear_class_index();
+  kept.set_bundle_sha256(std::string(32, '\xab'));
+  kept.set_class_name("llama\n");
+  kept.set_exit_name("early");
+  service_->KeepAlone(kept, [](const v1::KeptAck&) {});
+  store_->Flush();
+  ASSERT_TRUE(Run("show", {"1"}).ok());
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("answer      llama?\n"), HasSubstr("the exit \"early\""),
+                                HasSubstr("abababababab (not the one the cloud runs now)")));
+  ASSERT_TRUE(Run("hard", {}).ok());
+  EXPECT_THAT(out_.str(), HasSubstr("llama?"));
+}
+
+TEST_F(QueryClientTest, TellsDevicesThatThereIsNoStore) {
+  options_.store = nullptr;
+  Start();
+  bool no_store = false;
+  service_->KeepAlone(Kept(plan(), 1, false), [&](const v1::KeptAck& ack) {
+    no_store = ack.no_store();
+    EXPECT_EQ(ack.number(), 0u);
+  });
+  EXPECT_TRUE(no_store);
+}
+
 TEST_F(QueryClientTest, ExportRefusesAFolderThatIsNotEmptyAndLeavesNothingBehind) {
   Start();
   KeepSamples(2);

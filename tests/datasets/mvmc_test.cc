@@ -5,7 +5,9 @@
 #include <limits>
 #include <set>
 
+#include "datasets/data_spec.h"
 #include "datasets/dataset.h"
+#include "datasets/loaders.h"
 #include "datasets/npy.h"
 #include "tests/datasets/test_files.h"
 
@@ -142,6 +144,43 @@ TEST_F(MvmcTest, ReadsBytesAndWideLabelsWhereEveryViewIsPresent) {
   EXPECT_EQ(OpenDataset("mvmc:" + path_ + "?classes=5").value()->info().class_names.size(), 5u);
   EXPECT_THAT(InvalidText(OpenDataset("mvmc:" + path_ + "?classes=1").status()),
               HasSubstr("1 classes, expected 2"));
+}
+
+TEST_F(MvmcTest, ADeviceReadsTheSameTestSamplesInAnyOrder) {
+  Example().Write(path_);
+  const absl::StatusOr<DataSpec> spec = ParseDataSpec("mvmc:" + path_);
+  ASSERT_TRUE(spec.ok());
+  const auto held = OpenDatasetSplits(*spec, /*only_test=*/false);
+  const auto rows = OpenDatasetSplits(*spec, /*only_test=*/true);
+  ASSERT_TRUE(held.ok() && rows.ok()) << rows.status();
+  ASSERT_EQ((*rows)->size(Split::kTest), 4);
+  EXPECT_EQ((*rows)->info().class_names, (*held)->info().class_names);
+  DatasetSample a, b;
+  for (const int64_t at : {0, 1, 2, 3, 3, 0, 2, 1}) {
+    ASSERT_TRUE((*held)->Read(Split::kTest, at, &a).ok());
+    ASSERT_TRUE((*rows)->Read(Split::kTest, at, &b).ok());
+    EXPECT_EQ(a.pixels, b.pixels);
+    EXPECT_EQ(a.view_labels, b.view_labels);
+    EXPECT_EQ(a.presence, b.presence);
+  }
+}
+
+TEST_F(MvmcTest, ADeviceIsToldOfAPixelOutOfRangeWhenItComesToIt) {
+  Example example;
+  for (int p = 0; p < 4; ++p) example.pixels[19 * 8 + p] = 2;
+  example.Write(path_);
+  Example().Write(folder_ / "train.npz.good");
+  const absl::StatusOr<DataSpec> spec =
+      ParseDataSpec("mvmc:" + (folder_ / "train.npz.good") + "," + path_ + "?classes=3");
+  ASSERT_TRUE(spec.ok());
+  const auto dataset = OpenDatasetSplits(*spec, /*only_test=*/true);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  DatasetSample sample;
+  for (int64_t at = 0; at < 19; ++at) {
+    ASSERT_TRUE((*dataset)->Read(Split::kTest, at, &sample).ok()) << at;
+  }
+  EXPECT_THAT(InvalidText((*dataset)->Read(Split::kTest, 19, &sample)),
+              AllOf(HasSubstr(path_), HasSubstr("sample 19 has a pixel of 2")));
 }
 
 TEST_F(MvmcTest, NamesTheSampleWhoseLabelsDoNotFit) {

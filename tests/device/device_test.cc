@@ -1,6 +1,8 @@
 #include "device/device.h"
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -40,6 +42,38 @@ class FakeSource : public FrameSource {
   const uint64_t frames_;
   const bool live_;
   uint64_t next_ = 0;
+};
+
+// A camera of which nothing comes until it is stopped; then it has counted.
+class SilentCamera : public FrameSource {
+ public:
+  absl::StatusOr<Frame> Next() override {
+    std::unique_lock<std::mutex> lock(mu_);
+    waits_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return stopped_; });
+    return absl::CancelledError("stopped");
+  }
+  bool live() const override { return true; }
+  void Stop() override {
+    std::lock_guard<std::mutex> lock(mu_);
+    stopped_ = true;
+    changed_.notify_all();
+  }
+  FrameCounts counts() const override {
+    FrameCounts counts;
+    counts.captured = 7;
+    return counts;
+  }
+  void WaitUntilAsked() {
+    std::unique_lock<std::mutex> lock(mu_);
+    changed_.wait(lock, [this] { return waits_; });
+  }
+
+ private:
+  std::mutex mu_;
+  std::condition_variable changed_;
+  bool waits_ = false, stopped_ = false;
 };
 
 class DeviceTest : public ::testing::Test {
@@ -157,6 +191,30 @@ TEST_F(DeviceTest, StopsOnRequestEvenWhileItWaitsForTheTree) {
   EXPECT_TRUE(device.Run(host.get(), &source).ok());
   stopper.join();
   EXPECT_TRUE(answers_.empty());
+}
+
+TEST_F(DeviceTest, StopsOnRequestEvenWhileItsCameraGivesNothing) {
+  StartRoot();
+  Device device(plan_, Options());
+  auto host = StartDevice(&device);
+  SilentCamera camera;
+  std::thread stopper([&] {
+    camera.WaitUntilAsked();
+    device.Stop();
+  });
+  EXPECT_TRUE(device.Run(host.get(), &camera).ok());
+  stopper.join();
+  EXPECT_EQ(device.summary().frames.captured, 7u);
+}
+
+TEST_F(DeviceTest, ACameraThatGivesNothingDoesNotKeepARefusalFromBeingReported) {
+  StartRoot();
+  Device device(plan_, Options());
+  Bundle other = bundle_;
+  other.sha256 = std::string(32, 'x');
+  auto host = *NodeHost::Start(other, CreateFakeEngine, HostOptions(0), &device);
+  SilentCamera camera;
+  EXPECT_EQ(device.Run(host.get(), &camera).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(DeviceTest, ReportsWhyTheParentRefusedIt) {

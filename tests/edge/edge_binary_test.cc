@@ -18,12 +18,14 @@
 #include "runtime/net/node_host.h"
 #include "runtime/node/whole_network.h"
 #include "tests/net/waiter.h"
+#include "tests/support/notify_socket.h"
 #include "tests/support/random_network.h"
 #include "tests/support/shell.h"
 
 namespace ddnn {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string Binary() { return absl::StrCat(std::getenv("DDNN_BIN_DIR"), "/ddnn-edge"); }
@@ -135,6 +137,21 @@ class EdgeBinaryTest : public ::testing::Test {
   const std::string folder_;
   Bundle bundle_;
 };
+
+TEST_F(EdgeBinaryTest, TellsSystemdHowItIsAndFeedsItsWatchdog) {
+  const std::string name = folder_ + "/notify";
+  NotifySocket systemd(name);
+  setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  setenv("WATCHDOG_USEC", "3600000000", 1);
+  EdgeProcess edge(Flags(/*parent_port=*/1));
+  unsetenv("NOTIFY_SOCKET");
+  unsetenv("WATCHDOG_USEC");
+  EXPECT_EQ(systemd.Next(), "STATUS=waiting for 127.0.0.1:1");
+  EXPECT_EQ(systemd.Next(), "READY=1");
+  EXPECT_EQ(systemd.Next(), "WATCHDOG=1");
+  EXPECT_EQ(edge.Terminate(), 0);
+  EXPECT_THAT(systemd.Heard(), ElementsAre("STOPPING=1"));
+}
 
 TEST_F(EdgeBinaryTest, AnswersAsTheNetworkRunWholeAndDrainsOnSigterm) {
   NodeObserver deaf;

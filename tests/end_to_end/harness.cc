@@ -147,16 +147,18 @@ std::string Running::WaitForLine(const std::string& part) {
   return "";
 }
 
+std::string Running::Errors() const { return ReadAll(folder_ / "errors"); }
+
 void Running::SkipLines() {
   if (process_ == nullptr) return;
   for (std::string& line : process_->ReadLines()) lines_.push_back(std::move(line));
   next_ = lines_.size();
 }
 
-Ran Running::Finish() {
+Ran Running::Finish(absl::Duration patience) {
   Ran ran;
   if (process_ == nullptr) return ran;
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Time deadline = absl::Now() + patience;
   while (process_->output_fd() >= 0 && absl::Now() < deadline) {
     pollfd wait{process_->output_fd(), POLLIN, 0};
     poll(&wait, 1, 100);
@@ -170,7 +172,9 @@ Ran Running::Finish() {
   return ran;
 }
 
-Ran Run(const std::vector<std::string>& argv) { return Running(argv).Finish(); }
+Ran Run(const std::vector<std::string>& argv, absl::Duration patience) {
+  return Running(argv).Finish(patience);
+}
 
 std::string AddressOf(Running* node) {
   const std::string marker = "listening on ";

@@ -37,8 +37,8 @@ struct Ran {
   std::string errors;               ///< stderr
 };
 
-/// Runs a program to its end; kills it, and fails the test, after a minute.
-Ran Run(const std::vector<std::string>& argv);
+/// Runs a program to its end; kills it, and fails the test, after `patience`.
+Ran Run(const std::vector<std::string>& argv, absl::Duration patience = absl::Minutes(1));
 
 /// A program that goes on, with what it printed so far.
 class Running {
@@ -47,10 +47,12 @@ class Running {
   /// Waits for a line of stdout with this in it, and returns it; fails the test, returning "",
   /// when the program ends without one or after a minute.
   std::string WaitForLine(const std::string& part);
+  /// What it wrote to stderr so far.
+  std::string Errors() const;
   /// Passes over what was printed until now.
   void SkipLines();
-  /// Waits for its end, and fails the test if that takes more than a minute.
-  Ran Finish();
+  /// Waits for its end, and fails the test if that takes longer than `patience`.
+  Ran Finish(absl::Duration patience = absl::Minutes(1));
   void Signal(int number) { process_->Signal(number); }
   bool running() { return process_ != nullptr && !process_->ended(); }
   pid_t pid() const { return process_->pid(); }

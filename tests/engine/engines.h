@@ -13,9 +13,11 @@
 #include "runtime/core/engine.h"
 #include "runtime/core/feature_codec.h"
 #include "runtime/lite/lite_engine.h"
-#include "runtime/torch/torch_engine.h"
 #include "tests/engine/reference.h"
 #include "tests/engine/section_values.h"
+#ifndef DDNN_DEVICE_ONLY
+#include "runtime/torch/torch_engine.h"
+#endif
 
 namespace ddnn {
 namespace testing {
@@ -27,7 +29,12 @@ struct EngineUnderTest {
 };
 
 inline std::vector<EngineUnderTest> AllEngines() {
-  return {{"Lite", CreateLiteEngine}, {"Torch", CreateTorchEngine}};
+  return {
+      {"Lite", CreateLiteEngine},
+#ifndef DDNN_DEVICE_ONLY
+      {"Torch", CreateTorchEngine},
+#endif
+  };
 }
 
 /// What every engine must do: `GetParam().create` makes one.

@@ -1,8 +1,10 @@
-# cmake -D BINARY=... -D NEVER=regex -P check_links.cmake: what a binary must not load at its start,
-# because it costs a device memory.
-execute_process(COMMAND ldd "${BINARY}" OUTPUT_VARIABLE libraries RESULT_VARIABLE result)
+# cmake -D BINARY=... -D NEVER=regex [-D EMULATOR=...] -P check_links.cmake: what a binary must not
+# load at its start, because it costs a device memory.
+# As ldd asks, which knows this machine's programs only.
+set(ENV{LD_TRACE_LOADED_OBJECTS} 1)
+execute_process(COMMAND ${EMULATOR} "${BINARY}" OUTPUT_VARIABLE libraries RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
-  message(FATAL_ERROR "ldd ${BINARY} failed: ${result}")
+  message(FATAL_ERROR "${BINARY} did not say what it loads: ${result}")
 endif()
 if(NOT libraries MATCHES "libXNNPACK")
   message(FATAL_ERROR "${BINARY} does not even load XNNPACK, so this says nothing:\n${libraries}")

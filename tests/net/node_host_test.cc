@@ -11,14 +11,17 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/core/feature_codec.h"
+#include "runtime/node/executor.h"
 #include "runtime/node/whole_network.h"
 #include "tests/net/waiter.h"
 #include "tests/node/fake_engine.h"
 #include "tests/node/networks.h"
+#include "tests/support/emulator.h"
 
 namespace ddnn {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class Watcher : public NodeObserver {
@@ -61,8 +64,14 @@ class Watcher : public NodeObserver {
 // test says so.
 class Tree {
  public:
-  explicit Tree(const NetworkPlan& plan, float threshold = 0.5f, bool share_pixels = false)
-      : bundle(FakeBundle(plan)), share_pixels_(share_pixels) {
+  /// \param wall_clock_ms  how far the clock of each device is ahead; empty: none tells its clock.
+  explicit Tree(const NetworkPlan& plan, float threshold = 0.5f, bool share_pixels = false,
+                std::vector<int64_t> wall_clock_ms = {},
+                absl::Duration max_batching_delay = absl::ZeroDuration())
+      : bundle(FakeBundle(plan)),
+        wall_clock_ms(std::move(wall_clock_ms)),
+        share_pixels_(share_pixels),
+        max_batching_delay_(max_batching_delay) {
     bundle.sha256 = std::string(32, 'h');
     bundle.thresholds.assign(plan.exits().size(), threshold);
     for (int tier = plan.root_tier(); tier >= 0; --tier) {
@@ -86,6 +95,13 @@ class Tree {
     options.node.share_pixels = share_pixels_;
     options.min_backoff = absl::Milliseconds(1);
     options.max_backoff = absl::Milliseconds(20);
+    options.max_batching_delay = max_batching_delay_;
+    options.tell_clock = tier == 0 && !wall_clock_ms.empty();
+    if (options.tell_clock) {
+      options.wall_clock = [ms = wall_clock_ms.at(index)] {
+        return absl::Now() + absl::Milliseconds(ms);
+      };
+    }
     if (tier > 0) options.listen = absl::StrCat("127.0.0.1:", ports[{tier, index}]);
     const int parent = bundle.plan.node(tier, index).parent;
     if (parent >= 0) options.parent = absl::StrCat("127.0.0.1:", ports[{tier + 1, parent}]);
@@ -113,12 +129,14 @@ class Tree {
   }
 
   Bundle bundle;
+  const std::vector<int64_t> wall_clock_ms;
   std::map<std::pair<int, int>, int> ports;
   std::map<std::pair<int, int>, std::unique_ptr<Watcher>> watchers;
   std::map<std::pair<int, int>, std::unique_ptr<NodeHost>> hosts;
 
  private:
   const bool share_pixels_;
+  const absl::Duration max_batching_delay_;
 };
 
 WholeInput RandomInput(const NetworkPlan& plan, std::mt19937_64* random) {
@@ -185,7 +203,43 @@ TEST_P(EveryFigure, AnswersAsTheNetworkRunWholeDoes) {
   }
 }
 
+TEST(NodeHost, RefusesABatchingDelayThatItsGatherDeadlineCannotWaitFor) {
+  const Bundle bundle = FakeBundle(SmallNetwork('b'));
+  Watcher watcher;
+  NodeHost::Options options;
+  options.node.tier = 1;
+  options.listen = "127.0.0.1:0";
+  options.node.gather_deadline = absl::Milliseconds(90);
+  options.max_batching_delay = absl::Milliseconds(50);
+  const auto host = NodeHost::Start(bundle, CreateFakeEngine, options, &watcher);
+  EXPECT_EQ(host.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(host.status().message()),
+              AllOf(HasSubstr("max_batching_delay 50ms"), HasSubstr("90ms")));
+}
+
+// Samples, requests, features and answers all wait to be sent; the hosts' timers send them.
+TEST(NodeHost, AnswersWhatWasBatchedInFewMessages) {
+  const NetworkPlan plan = SmallNetwork('e');
+  Tree tree(plan, 0.5f, /*share_pixels=*/false, {}, absl::Milliseconds(20));
+  ASSERT_TRUE(tree.WaitForReady());
+  std::mt19937_64 random(1);
+  const size_t kSamples = 300;
+  for (size_t i = 0; i < kSamples; ++i) Offer(&tree, {3, i}, RandomInput(plan, &random));
+  for (int view = 0; view < plan.views(); ++view) {
+    ASSERT_TRUE(tree.watcher(0, view).WaitForAnswers(kSamples)) << view;
+    const v1::NodeStats stats = tree.device(view).Stats();
+    EXPECT_EQ(stats.answered(), kSamples);
+    EXPECT_LT(stats.messages_sent(), kSamples / 2);
+    EXPECT_LT(stats.messages_received(), kSamples / 2);
+    EXPECT_GT(stats.message_bytes_sent(), stats.payload_bytes());
+    if (KernelCountsBytes()) {
+      EXPECT_LT(stats.message_bytes_sent(), stats.wire_bytes_sent());
+    }
+  }
+}
+
 TEST(NodeHost, CountsBytesOnTheWire) {
+  if (!KernelCountsBytes()) GTEST_SKIP() << "emulated";
   const NetworkPlan plan = SmallNetwork('b');
   Tree tree(plan);
   ASSERT_TRUE(tree.WaitForReady());
@@ -198,6 +252,36 @@ TEST(NodeHost, CountsBytesOnTheWire) {
   EXPECT_GE(stats.wire_bytes_sent(), stats.payload_bytes());
   EXPECT_GT(stats.wire_bytes_received(), 0);
   EXPECT_GT(stats.wire_segments_sent(), 0u);
+}
+
+TEST(NodeHost, MeasuresHowFarItsChildrensClocksAreApart) {
+  const NetworkPlan plan = SmallNetwork('e');
+  const int64_t kDay = 24 * 3600 * 1000;
+  Tree tree(plan, 0.5f, /*share_pixels=*/false, /*wall_clock_ms=*/{0, kDay, -2 * kDay});
+  ASSERT_TRUE(tree.WaitForReady());
+  const auto heard = [&tree](int tier, int clocks) {
+    v1::NodeStats stats;
+    do {
+      stats = tree.host(tier, 0).Stats();
+    } while (stats.child_clock_size() < clocks);
+    return stats;
+  };
+  const v1::NodeStats edge = heard(1, 3);
+  // What the messages took on their way lies in between: far less than a minute.
+  EXPECT_NEAR(edge.clock_skew_ms(), 3.0 * kDay, 60000);
+  EXPECT_EQ(edge.child_clock(1).node(), "device.1");
+  EXPECT_NEAR(edge.child_clock(1).offset_ms(), -kDay, 60000);
+  EXPECT_NEAR(edge.child_clock(2).offset_ms(), 2.0 * kDay, 60000);
+  // The edge tells its own clock, once a child did.
+  EXPECT_NEAR(heard(2, 1).child_clock(0).offset_ms(), 0, 60000);
+  EXPECT_EQ(heard(2, 1).clock_skew_ms(), 0) << "one clock is apart from none";
+}
+
+TEST(NodeHost, HearsNoClockOfDevicesThatHaveNoUseForIt) {
+  const NetworkPlan plan = SmallNetwork('e');
+  Tree tree(plan);
+  ASSERT_TRUE(tree.WaitForReady());
+  EXPECT_EQ(tree.host(1, 0).Stats().child_clock_size(), 0);
 }
 
 TEST(NodeHost, AnswersWithoutAChildThatIsGoneMidGather) {
@@ -291,6 +375,55 @@ TEST(NodeHost, KeepsHardSamplesAndTheirPicturesAtTheRoot) {
       EXPECT_EQ(pixels, std::string(plan.view_shape().size(), static_cast<char>('a' + view)));
     }
   }
+}
+
+// Hears a sample end and does not come back until it is let go.
+class StuckWatcher : public NodeObserver {
+ public:
+  void OnAnswer(const Answer& answer) override {
+    waiter.Change([&] { stuck = true; });
+    waiter.WaitUntil([&] { return free; });
+  }
+
+  Waiter waiter;
+  bool stuck = false, free = false, working = false;
+};
+
+TEST(NodeHost, DoesNotSayThatItWorksWhileSomethingIsStuck) {
+  const NetworkPlan plan = SmallNetwork('e');
+  Tree tree(plan);
+  NodeHost::Options options = tree.Options(0, 0);
+  options.parent = absl::StrCat("127.0.0.1:", tree.ports[{2, 0}]);  // wrong tier: never welcome
+  StuckWatcher watcher;
+  auto host = NodeHost::Start(tree.bundle, CreateFakeEngine, options, &watcher);
+  ASSERT_TRUE(host.ok()) << host.status();
+  auto working = [&] { watcher.waiter.Change([&] { watcher.working = true; }); };
+  auto is_working = [&] { return watcher.working; };
+
+  (*host)->WhenWorking(working);
+  EXPECT_TRUE(watcher.waiter.WaitUntil(is_working));
+  watcher.waiter.Change([&] { watcher.working = false; });
+  // Behind this job the engine's thread has left the events alone: the camera's gets stuck in them.
+  bool engine_is_free = false;
+  auto freed = [&] { watcher.waiter.Change([&] { engine_is_free = true; }); };
+  ASSERT_TRUE((*host)->executor()->SubmitJob(freed).ok());
+  EXPECT_TRUE(watcher.waiter.WaitUntil([&] { return engine_is_free; }));
+
+  std::thread camera([&] { (*host)->OfferShed({0, 1}, "device busy"); });
+  EXPECT_TRUE(watcher.waiter.WaitUntil([&] { return watcher.stuck; }));
+  (*host)->WhenWorking(working);
+  bool past_the_engine = false;
+  ASSERT_TRUE((*host)
+                  ->executor()
+                  ->SubmitJob([&] { watcher.waiter.Change([&] { past_the_engine = true; }); })
+                  .ok());
+  EXPECT_TRUE(watcher.waiter.WaitUntil([&] { return past_the_engine; }));
+  EXPECT_FALSE(watcher.waiter.Read(is_working));
+
+  watcher.waiter.Change([&] { watcher.free = true; });
+  EXPECT_TRUE(watcher.waiter.WaitUntil(is_working));
+  camera.join();
+  (*host)->Stop();
 }
 
 TEST(NodeHost, EndsWhatIsOverdueByItsInjectedClock) {

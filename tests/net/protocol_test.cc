@@ -1,10 +1,11 @@
 #include "runtime/net/protocol.h"
 
+#include <cmath>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/core/bundle.h"
 #include "runtime/core/feature_codec.h"
-#include "runtime/net/outbox.h"
 #include "runtime/net/status.h"
 #include "tests/node/networks.h"
 
@@ -205,83 +206,6 @@ TEST(DownAnswer, RefusesWhatTheNetworkDoesNotHave) {
   EXPECT_FALSE(FromProto(plan, answer).ok());
 }
 
-v1::UpSample Sized(size_t bytes) {
-  v1::UpSample sample;
-  sample.set_features(std::string(bytes, 'f'));
-  return sample;
-}
-
-TEST(UpOutbox, MergesWhatQueuedUpInOrder) {
-  UpOutbox outbox(1000, 1 << 20);
-  for (int i = 0; i < kMaxPerMessage + 5; ++i) {
-    v1::UpSample sample = Sized(10);
-    sample.set_sequence(i);
-    ASSERT_TRUE(outbox.Add(std::move(sample)));
-  }
-  v1::Up message;
-  outbox.Take(&message);
-  ASSERT_EQ(message.sample_size(), kMaxPerMessage);
-  EXPECT_EQ(message.sample(3).sequence(), 3u);
-  outbox.Take(&message);
-  ASSERT_EQ(message.sample_size(), 5);
-  EXPECT_EQ(message.sample(4).sequence(), static_cast<uint64_t>(kMaxPerMessage + 4));
-  EXPECT_TRUE(outbox.empty());
-}
-
-TEST(UpOutbox, KeepsMessagesBelowTheReceiveLimitButForOneLargeSample) {
-  UpOutbox outbox(1000, 1 << 20);
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(outbox.Add(Sized(kMergeBytes / 4)));
-  ASSERT_TRUE(outbox.Add(Sized(kMergeBytes * 2)));
-  int messages = 0, samples = 0;
-  while (!outbox.empty()) {
-    v1::Up message;
-    outbox.Take(&message);
-    ++messages;
-    samples += message.sample_size();
-    EXPECT_TRUE(message.ByteSizeLong() <= kMergeBytes || message.sample_size() == 1);
-  }
-  EXPECT_EQ(samples, 11);
-  EXPECT_EQ(messages, 5);
-}
-
-TEST(UpOutbox, IsBoundedInNumberAndBytes) {
-  UpOutbox few(2, 1 << 20);
-  EXPECT_TRUE(few.Add(Sized(1)));
-  EXPECT_TRUE(few.Add(Sized(1)));
-  EXPECT_FALSE(few.Add(Sized(1)));
-  UpOutbox small(100, 1000);
-  EXPECT_TRUE(small.Add(Sized(600)));
-  EXPECT_FALSE(small.Add(Sized(600)));
-  v1::Up message;
-  small.Take(&message);
-  EXPECT_TRUE(small.Add(Sized(600)));
-}
-
-TEST(DownOutbox, StaysBelowTheReceiveLimitWithTheLongestReasons) {
-  DownOutbox outbox(1000);
-  outbox.SetWelcome();
-  outbox.SetStart();
-  Answer answer;
-  answer.sample = {~uint32_t{0}, ~uint64_t{0}};
-  answer.presence = ~uint64_t{0};
-  answer.reason = std::string(10000, 'r');
-  v1::SampleRef wanted;
-  wanted.set_sequence(~uint64_t{0});
-  for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(outbox.Add(ToProto(answer)));
-    ASSERT_TRUE(outbox.Add(wanted));
-  }
-  v1::Down message;
-  outbox.Take(&message);
-  EXPECT_TRUE(message.has_welcome() && message.start());
-  EXPECT_EQ(message.answer_size(), kMaxPerMessage);
-  EXPECT_LE(message.ByteSizeLong(), MaxDownBytes());
-  outbox.Take(&message);
-  EXPECT_FALSE(message.has_welcome() || message.start());
-  EXPECT_EQ(message.answer_size(), 100 - kMaxPerMessage);
-  EXPECT_TRUE(outbox.empty());
-}
-
 TEST(Status, KeepsEveryCodeThereAndBack) {
   for (int code = 1; code <= 16; ++code) {
     const absl::Status status(static_cast<absl::StatusCode>(code), "why");
@@ -299,6 +223,169 @@ TEST(Status, CutsTheMessageBetweenCharacters) {
   EXPECT_EQ(cut, std::string(kMaxStatusMessage - 1, 'a'));
   EXPECT_EQ(CutText("\xc3\xa4", 1), "");
   EXPECT_EQ(CutText("abc", 3), "abc");
+}
+
+class CheckKeptTest : public ::testing::Test {
+ protected:
+  // Of device 1 of figure (e).
+  v1::KeptSample Kept() {
+    v1::KeptSample kept;
+    kept.set_view(1);
+    kept.set_log(std::string(kLogBytes, 'l'));
+    kept.set_number(2);
+    kept.set_after(1);
+    kept.set_entropy(0.5f);
+    kept.set_features(SomeFeatures(plan_.node(0, 1).features, 1));
+    return kept;
+  }
+  void ExpectRefused(const v1::KeptSample& kept, const std::string& why) {
+    for (int tier : {0, 1}) {
+      const absl::Status status = CheckKept(plan_, tier, tier == 0 ? 1 : 0, kept);
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << why;
+      EXPECT_THAT(std::string(status.message()), HasSubstr(why));
+    }
+  }
+
+  const NetworkPlan plan_ = SmallNetwork('e');
+};
+
+TEST_F(CheckKeptTest, TakesFeaturesOrAPictureFromTheDeviceAndFromThoseAboveIt) {
+  v1::KeptSample kept = Kept();
+  EXPECT_TRUE(CheckKept(plan_, 0, 1, kept).ok());
+  EXPECT_TRUE(CheckKept(plan_, 1, 0, kept).ok());
+  kept.clear_features();
+  kept.set_pixels(std::string(plan_.view_shape().size(), 'p'));
+  kept.set_scores(std::string(4 * plan_.classes(), '\0'));
+  EXPECT_TRUE(CheckKept(plan_, 0, 1, kept).ok());
+  kept.clear_entropy();
+  kept.clear_scores();
+  kept.set_expired(true);
+  EXPECT_TRUE(CheckKept(plan_, 0, 1, kept).ok());
+}
+
+TEST_F(CheckKeptTest, RefusesAnotherChildsView) {
+  EXPECT_THAT(std::string(CheckKept(plan_, 0, 2, Kept()).message()),
+              AllOf(HasSubstr("device.2"), HasSubstr("view 1, expected one of 0x4")));
+  v1::KeptSample kept = Kept();
+  for (int view : {-1, 3, 64, 1 << 30}) {
+    kept.set_view(view);
+    ExpectRefused(kept, "view");
+  }
+}
+
+TEST_F(CheckKeptTest, RefusesWhatDoesNotFitTheSpec) {
+  v1::KeptSample kept = Kept();
+  kept.set_log("short");
+  ExpectRefused(kept, "log has 5 bytes, expected 16");
+  kept = Kept();
+  kept.set_number(0);
+  ExpectRefused(kept, "number 0");
+  kept = Kept();
+  kept.set_after(2);
+  ExpectRefused(kept, "number 2 after 2");
+  kept = Kept();
+  kept.set_class_index(3);
+  ExpectRefused(kept, "class 3, the network has 3");
+  kept = Kept();
+  kept.set_exit(99);
+  ExpectRefused(kept, "exit 99");
+  for (float entropy : {-0.1f, 1.1f, std::nanf("")}) {
+    kept = Kept();
+    kept.set_entropy(entropy);
+    ExpectRefused(kept, "entropy");
+  }
+  kept = Kept();
+  kept.set_scores("x");
+  ExpectRefused(kept, "scores have 1 bytes, expected 12");
+  kept = Kept();
+  kept.set_features(kept.features() + "x");
+  ExpectRefused(kept, "features have");
+  kept = Kept();
+  kept.set_pixels(std::string(plan_.view_shape().size(), 'p'));
+  ExpectRefused(kept, "expected one of the two");
+  kept.clear_features();
+  kept.set_pixels("p");
+  ExpectRefused(kept, "pixels have 1 bytes, expected 16");
+  kept.clear_pixels();
+  ExpectRefused(kept, "expected one of the two");
+}
+
+TEST_F(CheckKeptTest, TakesOnlyNamesAndThePictureOfAnotherBundle) {
+  v1::KeptSample good;
+  good.set_view(1);
+  good.set_log(std::string(kLogBytes, 'l'));
+  good.set_number(1);
+  good.set_bundle_sha256(std::string(32, 'b'));
+  good.set_class_name("llama");
+  good.set_exit_name("local");
+  good.set_entropy(0.5f);
+  good.set_pixels(std::string(plan_.view_shape().size(), 'p'));
+  EXPECT_TRUE(CheckKept(plan_, 0, 1, good).ok());
+  v1::KeptSample kept = good;
+  kept.set_bundle_sha256("b");
+  ExpectRefused(kept, "bundle_sha256 has 1 bytes, expected 32");
+  kept.clear_bundle_sha256();
+  ExpectRefused(kept, "names, but not of which bundle");
+  kept = good;
+  kept.set_exit_name(std::string(kMaxKeptName + 1, 'n'));
+  ExpectRefused(kept, "names of 5 and 101 bytes, at most 100");
+  for (int field = 0; field < 3; ++field) {
+    kept = good;
+    if (field == 0) kept.set_class_index(1);
+    if (field == 1) kept.set_exit(1);
+    if (field == 2) kept.set_scores(std::string(4 * plan_.classes(), '\0'));
+    ExpectRefused(kept, "of another bundle, expected names and a picture only");
+  }
+  kept = good;
+  kept.clear_pixels();
+  kept.set_features(SomeFeatures(plan_.node(0, 1).features, 1));
+  ExpectRefused(kept, "of another bundle, expected names and a picture only");
+}
+
+TEST_F(CheckKeptTest, RefusesAnAcknowledgementOfSomebodyElses) {
+  v1::KeptAck ack;
+  ack.set_view(1);
+  ack.set_log(std::string(kLogBytes, 'l'));
+  EXPECT_TRUE(CheckKeptAck(plan_, 0, 1, ack).ok());
+  EXPECT_FALSE(CheckKeptAck(plan_, 0, 2, ack).ok());
+  ack.set_view(200);
+  EXPECT_FALSE(CheckKeptAck(plan_, 1, 0, ack).ok());
+  ack.set_view(1);
+  ack.set_log("");
+  EXPECT_FALSE(CheckKeptAck(plan_, 0, 1, ack).ok());
+}
+
+TEST(KeptSizes, EveryKeptSampleFitsIntoAMessage) {
+  for (char figure : {'a', 'c', 'e', 'f'}) {
+    const NetworkPlan plan = SmallNetwork(figure);
+    for (int view = 0; view < plan.views(); ++view) {
+      v1::Up up;
+      v1::KeptSample* kept = up.add_kept();
+      kept->set_view(63);
+      kept->set_log(std::string(kLogBytes, 'l'));
+      kept->set_number(~0u);
+      kept->set_after(~0u - 1);
+      kept->set_stream(~0u);
+      kept->set_sequence(~uint64_t{0});
+      kept->set_time_us(-1);
+      kept->set_class_index(~0u);
+      kept->set_exit(~0u);
+      kept->set_entropy(0.5f);
+      kept->set_in_doubt(true);
+      kept->set_bundle_sha256(std::string(32, 'b'));
+      kept->set_class_name(std::string(kMaxKeptName, 'c'));
+      kept->set_exit_name(std::string(kMaxKeptName, 'e'));
+      kept->set_scores(std::string(4 * plan.classes(), '\0'));
+      kept->set_features(SomeFeatures(plan.node(0, view).features, 1));
+      EXPECT_LE(kept->ByteSizeLong(), MaxKeptBytes(plan, view));
+      kept->clear_features();
+      kept->set_pixels(std::string(plan.view_shape().size(), 'p'));
+      EXPECT_LE(kept->ByteSizeLong(), MaxKeptBytes(plan, view));
+      const int parent = plan.node(0, view).parent;
+      if (parent < 0) continue;
+      EXPECT_LE(up.ByteSizeLong(), MaxUpBytes(plan, 1, parent));
+    }
+  }
 }
 
 }  // namespace

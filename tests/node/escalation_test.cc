@@ -259,5 +259,22 @@ TEST(Escalation, TellsTheParentSevenEighthsOfTheTimeLeft) {
   EXPECT_EQ(features[0].time_left, absl::Milliseconds(700));
 }
 
+TEST(Escalation, RequestsAndAnswersKnowHowLongTheChildWaits) {
+  OneNode edge(SmallNetwork('e'), 1);
+  edge.Scores(0, kOne, UnsureScores(), absl::Milliseconds(800));
+  edge.Scores(1, kOne, UnsureScores(), absl::Milliseconds(900));
+  edge.Stall(absl::Milliseconds(100));
+  const auto asked = Of<RequestFeatures>(edge.Scores(2, kOne, UnsureScores()));
+  ASSERT_THAT(asked, SizeIs(3));
+  EXPECT_EQ(asked[0].time_left, absl::Milliseconds(700));
+  edge.Stall(absl::Milliseconds(200));
+  const auto gives = Of<GiveAnswer>(edge.ParentGone());
+  EXPECT_THAT(gives, IsEmpty());
+  for (int child : {0, 1, 2}) edge.Features(child, kOne);
+  const auto given = Of<GiveAnswer>(edge.Section(kOne, SureScores(1)));
+  ASSERT_THAT(given, SizeIs(1));
+  EXPECT_EQ(given[0].time_left, absl::Milliseconds(500));
+}
+
 }  // namespace
 }  // namespace ddnn

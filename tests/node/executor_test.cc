@@ -157,6 +157,19 @@ TEST_F(ExecutorTest, RefusesWhatItsQueueHasNoRoomFor) {
   EXPECT_THAT(done_, ElementsAre("out of a", "out of b"));
 }
 
+TEST_F(ExecutorTest, HasRoomForAProbeInAFullQueue) {
+  auto executor = Make(1, 1);
+  Gate gate(executor.get());
+  EXPECT_TRUE(Submit(executor.get(), "a").ok());
+  bool probed = false;
+  EXPECT_TRUE(executor->SubmitProbe([&] { probed = true; }).ok());
+  EXPECT_EQ(Submit(executor.get(), "b").code(), absl::StatusCode::kResourceExhausted);
+  gate.Open();
+  executor.reset();
+  EXPECT_TRUE(probed);
+  EXPECT_THAT(done_, ElementsAre("out of a"));
+}
+
 TEST_F(ExecutorTest, HasRoomForOneAtLeast) {
   auto executor = Make(0, 0);
   Gate gate(executor.get());

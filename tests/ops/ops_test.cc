@@ -1,5 +1,6 @@
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,11 +17,13 @@
 #include "runtime/ops/signals.h"
 #include "tests/net/waiter.h"
 #include "tests/node/networks.h"
+#include "tests/support/emulator.h"
 
 namespace ddnn {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -132,12 +135,33 @@ TEST(CommandLine, NamesWhatIsMissing) {
   ExpectRefused(Role::kEdge, {"--bundle=b"}, {}, "--listen is missing");
 }
 
+TEST(CommandLine, ABundleIsGivenOrComesFromTheParent) {
+  ::unsetenv("STATE_DIRECTORY");
+  ExpectRefused(Role::kDevice, {"--source=s", "--parent=p:1"}, {}, "--state DIR");
+  ExpectRefused(Role::kDevice, {"--source=s", "--state=d"}, {}, "no --parent");
+  ExpectRefused(Role::kDevice, {"--source=s", "--bundle=b", "--state=d"}, {}, "--bundle");
+  ExpectRefused(Role::kCloud, {"--listen=:1"}, {}, "--bundle is missing");
+  const auto given = Parse(Role::kDevice, {"--source=s", "--parent=p:1", "--state=d"}, {});
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->config.state(), "d");
+  ::setenv("STATE_DIRECTORY", "/var/lib/ddnn:/var/lib/more", 1);
+  const auto device = Parse(Role::kDevice, {"--source=s", "--parent=p:1", "--view=3"}, {});
+  ASSERT_TRUE(device.ok()) << device.status();
+  EXPECT_EQ(device->config.state(), "/var/lib/ddnn/device-3");
+  const auto edge = Parse(Role::kEdge, {"--listen=:1", "--parent=p:1", "--node=1"}, {});
+  ASSERT_TRUE(edge.ok()) << edge.status();
+  EXPECT_EQ(edge->config.state(), "/var/lib/ddnn/edge-1");
+  EXPECT_EQ(Parse(Role::kDevice, kDevice, {})->config.state(), "");
+  ::unsetenv("STATE_DIRECTORY");
+}
+
 TEST(CommandLine, HelpWinsAndListsOnlyTheRolesFlags) {
   const auto line = ParseCommandLine(Role::kDevice, {"--nonsense", "1", "--help"});
   EXPECT_FALSE(line.ok()) << "what comes before is looked at";
   EXPECT_TRUE(ParseCommandLine(Role::kDevice, {"--help", "--nonsense"})->help);
   EXPECT_THAT(FlagsHelp(Role::kDevice), AllOf(HasSubstr("--view"), Not(HasSubstr("--listen"))));
   EXPECT_THAT(FlagsHelp(Role::kCloud), AllOf(HasSubstr("--store"), Not(HasSubstr("--view"))));
+  EXPECT_THAT(FlagsHelp(Role::kCloud), AllOf(HasSubstr("  --[no]json "), HasSubstr("  --store ")));
 }
 
 TEST(CommandLine, KnowsEveryFieldOfTheConfiguration) {
@@ -145,7 +169,9 @@ TEST(CommandLine, KnowsEveryFieldOfTheConfiguration) {
   const std::string all =
       FlagsHelp(Role::kDevice) + FlagsHelp(Role::kEdge) + FlagsHelp(Role::kCloud);
   for (int i = 0; i < descriptor->field_count(); ++i) {
-    EXPECT_THAT(all, HasSubstr(absl::StrCat("--", descriptor->field(i)->name(), " ")));
+    const std::string& name = descriptor->field(i)->name();
+    EXPECT_THAT(all, AnyOf(HasSubstr(absl::StrCat("--", name, " ")),
+                           HasSubstr(absl::StrCat("--[no]", name, " "))));
   }
 }
 
@@ -162,6 +188,28 @@ TEST(HostOptions, OverridesThresholdsByNameAndRefusesUnknownExits) {
   (*line->config.mutable_threshold())["nowhere"] = 0.5f;
   EXPECT_THAT(std::string(HostOptions(line->config, bundle, 0, 2).status().message()),
               HasSubstr("nowhere"));
+}
+
+TEST(HostOptions, TakesABatchingDelayInAnyUnit) {
+  const Bundle bundle = FakeBundle(SmallNetwork('e'));
+  for (const auto& args : {std::vector<std::string>{"--max-batching-delay", "50ms"},
+                           std::vector<std::string>{"--max_batching_delay=0.05s"}}) {
+    auto line = Parse(Role::kDevice, kDevice, args);
+    ASSERT_TRUE(line.ok()) << line.status();
+    const auto options = HostOptions(line->config, bundle, 0, 0);
+    ASSERT_TRUE(options.ok());
+    EXPECT_EQ(options->max_batching_delay, absl::Milliseconds(50));
+  }
+  auto line = Parse(Role::kDevice, kDevice, {});
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(HostOptions(line->config, bundle, 0, 0)->max_batching_delay, absl::ZeroDuration());
+}
+
+TEST(CommandLine, RefusesABatchingDelayThatIsNone) {
+  for (const char* bad : {"50", "-1ms", "soon", "11s", "inf"}) {
+    ExpectRefused(Role::kDevice, kDevice, {"--max-batching-delay", bad},
+                  absl::StrCat("max_batching_delay: \"", bad, "\", expected 0 to 10s"));
+  }
 }
 
 Answer SomeAnswer() {
@@ -265,6 +313,7 @@ TEST(SignalWatcher, TellsNobodyOnceUnwatched) {
 }
 
 TEST(SignalWatcher, EndsTheProcessAtTheSecond) {
+  if (!StartsItself()) GTEST_SKIP() << "emulated";
   ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_EXIT(
       {

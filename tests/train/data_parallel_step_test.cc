@@ -167,7 +167,7 @@ std::vector<float> Floats(const std::string& bytes) {
   return values;
 }
 
-void ExpectClose(const std::string& found, const std::string& expected) {
+void ExpectClose(const std::string& found, const std::string& expected, double relative = 1e-5) {
   const std::vector<float> a = Floats(found), b = Floats(expected);
   ASSERT_EQ(a.size(), b.size());
   double largest = 0, away = 0;
@@ -175,7 +175,7 @@ void ExpectClose(const std::string& found, const std::string& expected) {
     largest = std::max<double>(largest, std::abs(b[i]));
     away = std::max<double>(away, std::abs(a[i] - b[i]));
   }
-  EXPECT_LE(away, 1e-5 * largest);
+  EXPECT_LE(away, relative * largest);
 }
 
 TEST_P(DataParallelStepTest, HasTheGradientsStatisticsAndLossOfTheJointBatch) {
@@ -188,7 +188,8 @@ TEST_P(DataParallelStepTest, HasTheGradientsStatisticsAndLossOfTheJointBatch) {
     ASSERT_TRUE(found.ok()) << found.status();
     for (int i = 0; i < whole.moment_size(); ++i) {
       SCOPED_TRACE(absl::StrCat("moment ", i));
-      ExpectClose(found->moment(i), whole.moment(i));
+      // First and second moments take turns; a square is twice as far away.
+      ExpectClose(found->moment(i), whole.moment(i), i % 2 == 0 ? 1e-5 : 2e-5);
     }
     EXPECT_EQ(found->now().samples(), kBatch);
     EXPECT_NEAR(found->now().loss_sum(), whole.now().loss_sum(), 1e-6 * whole.now().loss_sum());

@@ -134,6 +134,14 @@ TEST_F(EventFileTest, OnTheWireTheFieldsAreTensorBoards) {
                                                    23));
 }
 
+TEST_F(EventFileTest, OnTheWireAStartIsTensorBoards) {
+  v1::Event event;
+  event.set_step(3);
+  event.mutable_session_log()->set_status(v1::SessionLog::START);
+  // 7: message { 1: START }
+  EXPECT_EQ(event.SerializeAsString(), "\x10\x03\x3a\x02\x08\x01");
+}
+
 TEST_F(EventFileTest, ASecondRunOfTheSameSecondGetsAFileOfItsOwn) {
   std::unique_ptr<EventFile> first = Open(folder_), second = Open(folder_);
   EXPECT_EQ(second->path(), first->path() + ".1");
@@ -212,7 +220,10 @@ class TrainingLogTest : public EventFileTest {
     report.calibration_stopped_at_half = {0.125};
     log.OnEpoch(report, now_);
     std::map<int64_t, std::map<std::string, float>> scalars;
-    for (const v1::Event& event : ReadEvents(path)) {
+    const std::vector<v1::Event> events = ReadEvents(path);
+    EXPECT_EQ(events[1].step(), 1);
+    EXPECT_EQ(events[1].session_log().status(), v1::SessionLog::START);
+    for (const v1::Event& event : events) {
       for (const auto& value : event.summary().value()) {
         scalars[event.step()][value.tag()] = value.simple_value();
       }
@@ -267,12 +278,15 @@ TEST_F(TrainingLogTest, TakesUpAHalfFinishedEpochWhereItStopped) {
   log.OnBatch(report, now_ + absl::Seconds(4));
   log.OnEpoch(report, now_ + absl::Seconds(4));
   const std::vector<v1::Event> events = ReadEvents(path);
-  ASSERT_GE(events.size(), 2u);
-  EXPECT_EQ(events[1].step(), 4010);
-  EXPECT_EQ(events[1].summary().value(0).tag(), "train/loss");
-  EXPECT_EQ(events[1].summary().value(0).simple_value(), 1);
-  EXPECT_EQ(events[1].summary().value(2).tag(), "train/samples_per_second");
-  EXPECT_EQ(events[1].summary().value(2).simple_value(), 10);
+  ASSERT_GE(events.size(), 3u);
+  // What the run before told of steps behind its checkpoint is void.
+  EXPECT_EQ(events[1].step(), 4001);
+  EXPECT_EQ(events[1].session_log().status(), v1::SessionLog::START);
+  EXPECT_EQ(events[2].step(), 4010);
+  EXPECT_EQ(events[2].summary().value(0).tag(), "train/loss");
+  EXPECT_EQ(events[2].summary().value(0).simple_value(), 1);
+  EXPECT_EQ(events[2].summary().value(2).tag(), "train/samples_per_second");
+  EXPECT_EQ(events[2].summary().value(2).simple_value(), 10);
 }
 
 }  // namespace

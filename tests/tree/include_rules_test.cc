@@ -28,19 +28,19 @@ struct Rule {
 
 const std::set<std::string> kLow = {"proto", "models", "runtime/core"};
 const std::set<std::string> kNet = {"proto", "models", "runtime/core", "runtime/node"};
-const std::set<std::string> kEdge = {"proto",        "models",       "runtime/core",
-                                     "runtime/lite", "runtime/node", "runtime/torch",
-                                     "runtime/net",  "runtime/ops"};
+const std::set<std::string> kEdge = {"proto",        "models",         "runtime/core",
+                                     "runtime/lite", "runtime/node",   "runtime/torch",
+                                     "runtime/net",  "runtime/update", "runtime/ops"};
 const std::set<std::string> kTrain = {"proto",         "models",       "datasets",
                                       "runtime/core",  "runtime/lite", "runtime/node",
                                       "runtime/torch", "runtime/net",  "runtime/ops"};
-const std::set<std::string> kDevice = {"proto",        "models",       "datasets",
-                                       "runtime/core", "runtime/lite", "runtime/node",
-                                       "runtime/net",  "runtime/ops"};
+const std::set<std::string> kDevice = {"proto",        "models",         "datasets",
+                                       "runtime/core", "runtime/lite",   "runtime/node",
+                                       "runtime/net",  "runtime/update", "runtime/ops"};
 const std::set<std::string> kTools = {
-    "proto",        "models",        "datasets",    "runtime/core", "runtime/lite",
-    "runtime/node", "runtime/torch", "runtime/net", "runtime/ops",  "train",
-    "device",       "edge",          "cloud"};
+    "proto",        "models",        "datasets",    "runtime/core",   "runtime/lite",
+    "runtime/node", "runtime/torch", "runtime/net", "runtime/update", "runtime/ops",
+    "train",        "device",        "edge",        "cloud"};
 
 const std::map<std::string, Rule>& Rules() {
   static const auto* const kRules = new std::map<std::string, Rule>{
@@ -52,6 +52,8 @@ const std::map<std::string, Rule>& Rules() {
       {"runtime/torch", {kLow, true, false}},
       {"runtime/node", {kLow, false, false}},
       {"runtime/net", {kNet, false, true}},
+      {"runtime/update",
+       {{"proto", "models", "runtime/core", "runtime/node", "runtime/net"}, false, true}},
       {"runtime/ops",
        {{"proto", "models", "runtime/core", "runtime/node", "runtime/net"}, false, true}},
       {"train", {kTrain, true, false}},
