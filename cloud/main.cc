@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <filesystem>
 #include <iostream>
@@ -13,10 +14,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "cloud/hard_store.h"
 #include "cloud/query_service.h"
 #include "runtime/core/bundle.h"
 #include "runtime/net/node_host.h"
+#include "runtime/net/protocol.h"
 #include "runtime/ops/config.h"
 #include "runtime/ops/logging.h"
 #include "runtime/ops/records.h"
@@ -93,7 +96,8 @@ class CloudObserver : public NodeObserver {
     service_->KeepPixels(pixels.sample, pixels.pixels);
   }
   void OnKept(const v1::KeptSample& kept) override {
-    service_->KeepAlone(kept, [answers = answers_](const v1::KeptAck& ack) { answers->Send(ack); });
+    service_->KeepAlone(kept, bundle_,
+                        [answers = answers_](const v1::KeptAck& ack) { answers->Send(ack); });
   }
   void OnTreeReady() override { spdlog::info("the whole tree is connected"); }
 
@@ -195,6 +199,37 @@ Generations::Options VersionOptions(const v1::NodeConfig& config, QueryService* 
   return options;
 }
 
+v1::NodeStats StatsOf(const Generations& host, const RootUpdater& updater) {
+  v1::NodeStats stats = host.Stats();
+  stats.set_bundle_sha256(host.preferred()->bundle.sha256_hex());
+  for (const std::string& refused : updater.refusals()) stats.add_refused_bundle(refused);
+  return stats;
+}
+
+v1::StatusResponse Now(const Generations& host, const RootUpdater& updater, absl::Time started) {
+  v1::StatusResponse now;
+  now.set_started_us(absl::ToUnixMicros(started));
+  const std::string preferred = host.preferred()->bundle.sha256;
+  std::vector<Generations::Version> versions = host.versions();
+  std::stable_partition(versions.begin(), versions.end(), [&](const Generations::Version& version) {
+    return version.files->bundle.sha256 == preferred;
+  });
+  for (const Generations::Version& version : versions) {
+    const NetworkPlan& plan = version.files->bundle.plan;
+    const int tier = plan.root_tier();
+    const std::vector<int>& children = plan.node(tier, 0).children;
+    v1::RunningBundle* bundle = now.add_bundle();
+    bundle->set_sha256(version.files->bundle.sha256_hex());
+    bundle->set_under_way(static_cast<uint32_t>(version.under_way));
+    for (size_t i = 0; i < children.size(); ++i) {
+      *(version.children[i] ? bundle->add_connected() : bundle->add_missing()) =
+          NodeName(plan, tier - 1, children[i]);
+    }
+  }
+  *now.mutable_node() = StatsOf(host, updater);
+  return now;
+}
+
 // ddnn-query asks the bundle that answers.
 void Ask(const v1::NodeConfig& config, const SharedFiles& files, Generations* generations,
          QueryService* service) {
@@ -258,20 +293,21 @@ absl::Status Serve(const v1::NodeConfig& config, SignalWatcher* signals) {
                bundle->sha256_hex().substr(0, 12));
   PrintLine(absl::StrCat("listening on ", Address(config.listen(), (*host)->port())));
   const auto updater = Watch(config, host->get(), service->get(), &bundles);
+  (*service)->TellStatusBy(
+      [&host, &updater, started = absl::Now()] { return Now(**host, *updater, started); });
   ServiceManager manager(*environment);
   manager.Ready([&](std::function<void()> works) { (*host)->WhenWorking(std::move(works)); });
 
   WaitForSignal(signals);
   manager.Stopping();
   spdlog::info("draining");
+  (*service)->TellStatusBy(nullptr);
   updater->Stop();
   (*host)->Drain(absl::Milliseconds(config.sample_deadline_ms()) + absl::Seconds(1));
   (*service)->Shutdown();
   bundles.Shutdown();
   (*service)->Attach(nullptr);
-  v1::NodeStats stats = (*host)->Stats();
-  stats.set_bundle_sha256((*host)->preferred()->bundle.sha256_hex());
-  for (const std::string& refused : updater->refusals()) stats.add_refused_bundle(refused);
+  const v1::NodeStats stats = StatsOf(**host, *updater);
   (*host)->Stop();
   answers->SendWith(nullptr);
   Report(stats, **service, store->get());

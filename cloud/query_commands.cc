@@ -269,6 +269,18 @@ absl::Status Watch(Stub* cloud, const QueryArguments& arguments, std::ostream& o
   return Explain(arguments, reader->Finish());
 }
 
+absl::Status Status(Stub* cloud, const QueryArguments& arguments, std::ostream& out) {
+  absl::Status count = CheckCount(arguments, 0, "status");
+  if (!count.ok()) return count;
+  grpc::ClientContext context;
+  SetDeadline(arguments, &context);
+  v1::StatusResponse response;
+  absl::Status status = Explain(arguments, cloud->Status(&context, {}, &response));
+  if (!status.ok()) return status;
+  out << (arguments.json ? ToJson(response) + "\n" : PrintStatus(response, arguments.now));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<int64_t> ParseWhen(absl::string_view flag, absl::string_view text, absl::Time now) {
@@ -339,10 +351,11 @@ absl::Status RunQuery(Stub* cloud, const QueryArguments& arguments, std::ostream
   if (arguments.command == "export") return Export(cloud, arguments, out);
   if (arguments.command == "classify") return Classify(cloud, arguments, out);
   if (arguments.command == "watch") return Watch(cloud, arguments, out, remarks);
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no command \"", arguments.command,
-                   "\"; expected hard, show, label, export, classify or watch (see ddnn-query "
-                   "--help)"));
+  if (arguments.command == "status") return Status(cloud, arguments, out);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "there is no command \"", arguments.command,
+      "\"; expected hard, show, label, export, classify, watch or status (see ddnn-query "
+      "--help)"));
 }
 
 }  // namespace ddnn

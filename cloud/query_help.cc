@@ -16,6 +16,7 @@ commands
   export DIR         write them as a dataset that ddnn-train reads
   classify IMAGE...  send pictures of one sample, one per view, and print the answer
   watch              print answers as the tree gives them
+  status             who is connected, which bundle runs, which were refused, and what was answered
 
 flags of every command
   --cloud=HOST:PORT  where ddnn-cloud listens; 127.0.0.1:7200 when absent
@@ -127,6 +128,17 @@ examples
   ddnn-query watch --json | jq -r 'select(.hard) | .sequence'
 )";
 
+constexpr char kStatus[] = R"(usage: ddnn-query status
+
+Prints how the cloud is: which bundle it runs, two while a new one takes the old one's place; which of its
+children are connected; what became of the samples since it started; bundles that were refused, by whom and
+why; how far the clocks of its children are apart; how many hard samples its store holds.
+
+examples
+  ddnn-query status
+  ddnn-query status --json | jq -r '.bundle[0].missing[]?'
+)";
+
 }  // namespace
 
 const std::vector<QueryHelp>& QueryHelps() {
@@ -140,6 +152,7 @@ const std::vector<QueryHelp>& QueryHelps() {
       {"export", {"labelled_only"}, kExport},
       {"classify", {}, kClassify},
       {"watch", {"samples"}, kWatch},
+      {"status", {}, kStatus},
   };
   return *helps;
 }

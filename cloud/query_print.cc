@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace ddnn {
 namespace {
@@ -70,6 +71,10 @@ std::string Facts(const std::vector<std::pair<std::string, std::string>>& facts)
                     Printable(value), "\n");
   }
   return text;
+}
+
+std::string Listed(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  return names.empty() ? "-" : absl::StrJoin(names, ", ");
 }
 
 }  // namespace
@@ -137,6 +142,34 @@ std::string PrintClassify(const v1::ClassifyResponse& answer, const v1::Describe
   return text + "\n" +
          PrintClasses({network.class_name().begin(), network.class_name().end()},
                       {answer.probability().begin(), answer.probability().end()});
+}
+
+std::string PrintStatus(const v1::StatusResponse& status, absl::Time now) {
+  const v1::NodeStats& node = status.node();
+  std::vector<std::pair<std::string, std::string>> facts = {
+      {"network", status.network()},
+      {"started", Ago(absl::FromUnixMicros(status.started_us()), now)}};
+  for (const v1::RunningBundle& bundle : status.bundle()) {
+    const bool first = facts.size() == 2;
+    facts.emplace_back(first ? "bundle" : "beside it",
+                       absl::StrCat(bundle.sha256().substr(0, 12), "; ", bundle.under_way(),
+                                    " samples under way"));
+    facts.emplace_back("connected", Listed(bundle.connected()));
+    if (bundle.missing_size() > 0) facts.emplace_back("missing", Listed(bundle.missing()));
+  }
+  facts.emplace_back(
+      "samples", absl::StrCat(node.entered(), ": ", node.answered(), " answered (", node.degraded(),
+                              " degraded), ", node.shed(), " shed, ", node.expired(), " expired"));
+  facts.emplace_back(
+      "hard", absl::StrCat(status.hard(), "; ",
+                           status.has_stored() ? absl::StrCat(status.stored(), " in the store")
+                                               : "there is no store (--store)"));
+  if (node.child_clock_size() > 1) {
+    facts.emplace_back("clocks",
+                       absl::StrFormat("its children's are %.1f ms apart", node.clock_skew_ms()));
+  }
+  for (const std::string& refused : node.refused_bundle()) facts.emplace_back("refused", refused);
+  return Facts(facts);
 }
 
 Table WatchTable(const v1::DescribeResponse& network) {

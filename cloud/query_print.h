@@ -16,6 +16,8 @@ std::string PrintHardSample(const v1::HardSample& sample, const v1::DescribeResp
                             absl::Time now);
 std::string PrintClassify(const v1::ClassifyResponse& answer, const v1::DescribeResponse& network);
 
+std::string PrintStatus(const v1::StatusResponse& status, absl::Time now);
+
 /// Columns of `watch`, wide enough for this network.
 Table WatchTable(const v1::DescribeResponse& network);
 std::string PrintAnswer(const Table& table, const v1::AnswerRecord& answer);

@@ -97,7 +97,7 @@ bool QueryService::Keep(const Answer& answer, const std::string& features,
   return options_.store->Keep(std::move(record));
 }
 
-void QueryService::KeepAlone(const v1::KeptSample& kept,
+void QueryService::KeepAlone(const v1::KeptSample& kept, const std::string& bundle_sha256,
                              std::function<void(const v1::KeptAck&)> answer) {
   v1::KeptAck ack;
   ack.set_view(kept.view());
@@ -108,7 +108,7 @@ void QueryService::KeepAlone(const v1::KeptSample& kept,
   }
   absl::StatusOr<HardAlone> alone = FromProto(plan_, kept);
   if (!alone.ok()) return;  // no device of ours sends such features or scores
-  if (alone->record.bundle_sha256.empty()) alone->record.bundle_sha256 = served()->bundle_sha256;
+  if (alone->record.bundle_sha256.empty()) alone->record.bundle_sha256 = bundle_sha256;
   options_.store->KeepAlone(*std::move(alone),
                             [ack, answer = std::move(answer)](uint32_t number) mutable {
                               ack.set_number(number);
@@ -300,6 +300,30 @@ grpc::ServerUnaryReactor* QueryService::Describe(grpc::CallbackServerContext* co
   }
   return WithStore(context, absl::OkStatus(), [this, response]() -> absl::Status {
     response->set_hard_samples(options_.store->counters().database.samples);
+    return absl::OkStatus();
+  });
+}
+
+void QueryService::TellStatusBy(std::function<v1::StatusResponse()> status) {
+  MutexLock lock(&status_mutex_);
+  status_ = std::move(status);
+}
+
+grpc::ServerUnaryReactor* QueryService::Status(grpc::CallbackServerContext* context,
+                                               const v1::StatusRequest* request,
+                                               v1::StatusResponse* response) {
+  {
+    MutexLock lock(&status_mutex_);
+    if (status_ == nullptr) {
+      return FinishNow(context, absl::UnavailableError("the cloud is starting, or shutting down"));
+    }
+    *response = status_();
+  }
+  response->set_network(plan_.spec().name());
+  response->set_hard(static_cast<int64_t>(hard_seen_.load()));
+  if (options_.store == nullptr) return FinishNow(context, absl::OkStatus());
+  return WithStore(context, absl::OkStatus(), [this, response]() -> absl::Status {
+    response->set_stored(options_.store->counters().database.samples);
     return absl::OkStatus();
   });
 }

@@ -56,6 +56,10 @@ class QueryService final : public v1::QueryService::CallbackService {
   /// jobs before this service ends.
   void Attach(Executor* executor);
 
+  /// Who says what Status tells of the root; from gRPC's threads. Null: Status answers UNAVAILABLE,
+  /// as before, and the last call has returned.
+  void TellStatusBy(std::function<v1::StatusResponse()> status);
+
   /// An answer that the root gave: to everyone who watches. One call at a time.
   void Publish(const v1::AnswerRecord& answer);
   /// The root was unsure: counts the sample, and stores it if there is a store. False: the store
@@ -64,8 +68,10 @@ class QueryService final : public v1::QueryService::CallbackService {
   bool Keep(const Answer& answer, const std::string& features,
             const std::string& bundle_sha256 = "");
   /// What a device kept while it was alone, checked against the network: stored once, then `answer`
-  /// is called, perhaps from another thread; at once where there is no store.
-  void KeepAlone(const v1::KeptSample& kept, std::function<void(const v1::KeptAck&)> answer);
+  /// is called, perhaps from another thread; at once where there is no store. `bundle_sha256`,
+  /// hexadecimal, is the one that it came under.
+  void KeepAlone(const v1::KeptSample& kept, const std::string& bundle_sha256,
+                 std::function<void(const v1::KeptAck&)> answer);
   void KeepPixels(SampleKey sample, const std::vector<std::pair<int, std::string>>& pixels);
   /// Ends all watchers (UNAVAILABLE) and refuses new ones.
   void Shutdown();
@@ -93,6 +99,9 @@ class QueryService final : public v1::QueryService::CallbackService {
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const v1::DescribeRequest* request,
                                      v1::DescribeResponse* response) override;
+  grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context,
+                                   const v1::StatusRequest* request,
+                                   v1::StatusResponse* response) override;
 
  private:
   class Exporter;
@@ -123,6 +132,9 @@ class QueryService final : public v1::QueryService::CallbackService {
   Executor* executor_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);
+
+  Mutex status_mutex_;  // held while somebody says how the root is
+  std::function<v1::StatusResponse()> status_ ABSL_GUARDED_BY(status_mutex_);
 
   Executor store_thread_;  // no engine: only jobs
 };

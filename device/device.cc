@@ -148,17 +148,8 @@ void Device::OnTreeReady() {
   changed_.notify_all();
 }
 
-void Device::OnAlone(const KeepAlone& alone) {
-  if (options_.forwarder != nullptr) options_.forwarder->OnAlone(alone);
-}
-
-void Device::OnKeptAck(const v1::KeptAck& ack) {
-  if (options_.forwarder != nullptr) options_.forwarder->OnAck(ack);
-}
-
 void Device::OnParent(bool up) {
   if (options_.on_parent) options_.on_parent(up);
-  if (options_.forwarder != nullptr) options_.forwarder->OnParent(up);
   std::lock_guard<std::mutex> lock(mu_);
   parent_up_ = up;
   changed_.notify_all();

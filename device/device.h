@@ -12,7 +12,6 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "datasets/frame_source.h"
-#include "device/forwarder.h"
 #include "runtime/core/answer.h"
 #include "runtime/core/bundle.h"
 #include "runtime/net/node_host.h"
@@ -48,8 +47,6 @@ class Device : public NodeObserver {
     std::function<void(const Answer&)> on_answer;
     /// Hears that the parent was joined, or lost, in order. May be null.
     std::function<void(bool up)> on_parent;
-    /// Keeps what it answers alone (NodeOptions::keep_alone). May be null.
-    Forwarder* forwarder = nullptr;
   };
 
   static constexpr size_t kLatencies = 1 << 16;
@@ -69,8 +66,6 @@ class Device : public NodeObserver {
   void OnRefused(const absl::Status& why) override;
   void OnTreeReady() override;
   void OnParent(bool up) override;
-  void OnAlone(const KeepAlone& alone) override;
-  void OnKeptAck(const v1::KeptAck& ack) override;
 
  private:
   bool WaitForStart();

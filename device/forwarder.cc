@@ -51,7 +51,7 @@ v1::KeptSample ToProto(const NetworkPlan& plan, int view, const KeepAlone& alone
   return kept;
 }
 
-// As it goes up, under the bundle that runs now. FAILED_PRECONDITION: there is nothing left of it.
+// As it goes up under `bundle`. FAILED_PRECONDITION: there is nothing left of it.
 absl::Status Translate(const std::string& its_bundle, const std::string& bundle,
                        v1::KeptSample* kept) {
   if (its_bundle == bundle) {
@@ -73,7 +73,6 @@ absl::StatusOr<std::unique_ptr<Forwarder>> Forwarder::Open(const NetworkPlan& pl
                                                            Options options) {
   SpoolOptions spool_options;
   spool_options.directory = options.directory;
-  spool_options.bundle = options.bundle_sha256;
   spool_options.view = static_cast<uint32_t>(options.view);
   spool_options.max_bytes = options.max_bytes;
   spool_options.max_record = MaxKeptBytes(plan, options.view);
@@ -96,20 +95,24 @@ Forwarder::Forwarder(const NetworkPlan& plan, Options options, std::unique_ptr<S
 
 Forwarder::~Forwarder() { Stop(); }
 
-void Forwarder::SendTo(std::function<void(v1::KeptSample)> send) {
-  const bool has_send = send != nullptr;
+void Forwarder::SendTo(Parent parent) { SetParent(std::move(parent)); }
+
+void Forwarder::SendNowhere() { SetParent(std::nullopt); }
+
+void Forwarder::SetParent(std::optional<Parent> parent) {
+  const bool has_parent = parent.has_value();
   {
     std::lock_guard<std::mutex> lock(send_mu_);
-    send_ = std::move(send);
+    parent_ = std::move(parent);
   }
   std::lock_guard<std::mutex> lock(mu_);
-  has_send_ = has_send;
+  has_parent_ = has_parent;
   LinkChangedLocked();
 }
 
 // ---- From others' threads ----
 
-void Forwarder::OnAlone(const KeepAlone& alone) {
+void Forwarder::OnAlone(const std::string& bundle, const KeepAlone& alone) {
   v1::KeptSample kept =
       ToProto(plan_, options_.view, alone, options_.wall_clock() - alone.answer.latency);
   std::lock_guard<std::mutex> lock(mu_);
@@ -117,7 +120,7 @@ void Forwarder::OnAlone(const KeepAlone& alone) {
     ++too_slow_;
     return;
   }
-  events_.samples.push_back(std::move(kept));
+  events_.samples.push_back({bundle, std::move(kept)});
   ++queued_;
   changed_.notify_all();
 }
@@ -137,7 +140,7 @@ void Forwarder::OnParent(bool up) {
 
 void Forwarder::LinkChangedLocked() {
   events_.link_changed = true;
-  events_.link_up = parent_up_ && has_send_;
+  events_.link_up = parent_up_ && has_parent_;
   changed_.notify_all();
 }
 
@@ -156,7 +159,7 @@ void Forwarder::Stop() {
     changed_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
-  SendTo(nullptr);
+  SendNowhere();
 }
 
 v1::SpoolStats Forwarder::stats() const {
@@ -194,7 +197,7 @@ void Forwarder::Loop() {
 }
 
 void Forwarder::Handle(Events events) {
-  Write(std::move(events.samples));
+  Write(events.samples);
   for (const v1::KeptAck& ack : events.acks) Hear(ack);
   const absl::Time now = SteadyNow();
   if (events.link_changed && !events.link_up) window_.ParentGone();
@@ -227,9 +230,9 @@ void Forwarder::Handle(Events events) {
   }
 }
 
-void Forwarder::Write(std::deque<v1::KeptSample> samples) {
-  for (const v1::KeptSample& sample : samples) {
-    const absl::Status status = spool_->Append(sample.SerializeAsString());
+void Forwarder::Write(const std::deque<Sample>& samples) {
+  for (const Sample& sample : samples) {
+    const absl::Status status = spool_->Append(sample.bundle, sample.kept.SerializeAsString());
     if (!status.ok() && !std::exchange(told_error_, true)) {
       spdlog::error("samples cannot be kept: {}", std::string(status.message()));
     }
@@ -279,13 +282,15 @@ absl::Status Forwarder::Send(const Spool::Item& item) {
   kept.set_log(item.log);
   kept.set_number(item.number);
   kept.set_after(item.after);
-  const absl::Status same = Translate(item.bundle, options_.bundle_sha256, &kept);
+  std::lock_guard<std::mutex> lock(send_mu_);
+  if (!parent_.has_value()) return absl::OkStatus();  // lost on the way, so to speak
+  const std::string bundle = parent_->bundle();
+  const absl::Status same = Translate(item.bundle, bundle, &kept);
   if (!same.ok()) return same;
   const absl::Status fits = CheckKept(plan_, 0, options_.view, kept);
   if (!fits.ok()) return fits;
   ++sent_;
-  std::lock_guard<std::mutex> lock(send_mu_);
-  if (send_) send_(std::move(kept));
+  parent_->send(bundle, std::move(kept));
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,7 +35,6 @@ class Forwarder {
   struct Options {
     std::string directory;
     int64_t max_bytes = int64_t{64} << 20;
-    std::string bundle_sha256;  ///< 32 raw bytes
     int view = 0;
     SendWindow::Options window;
     /// What was spooled longer ago survives a power loss. Every wait for the disk wears it.
@@ -48,11 +48,18 @@ class Forwarder {
   static absl::StatusOr<std::unique_ptr<Forwarder>> Open(const NetworkPlan& plan, Options options);
   ~Forwarder();
 
-  /// Where to: NodeHost::SendKept. Called from the forwarder's thread. Null: nowhere, and the last
-  /// call has returned.
-  void SendTo(std::function<void(v1::KeptSample)> send);
+  /// The way up. Called from the forwarder's thread.
+  struct Parent {
+    std::function<std::string()> bundle;  ///< that frames go to now, 32 raw bytes
+    /// By the version of this node that runs the bundle, if it still does.
+    std::function<void(const std::string& bundle, v1::KeptSample kept)> send;
+  };
+  void SendTo(Parent parent);
+  /// The last call of what SendTo got has returned.
+  void SendNowhere();
 
-  void OnAlone(const KeepAlone& alone);
+  /// \param bundle  that gave the answer, 32 raw bytes.
+  void OnAlone(const std::string& bundle, const KeepAlone& alone);
   void OnAck(const v1::KeptAck& ack);
   void OnParent(bool up);
 
@@ -64,8 +71,12 @@ class Forwarder {
   v1::SpoolStats stats() const;
 
  private:
+  struct Sample {
+    std::string bundle;
+    v1::KeptSample kept;
+  };
   struct Events {
-    std::deque<v1::KeptSample> samples;
+    std::deque<Sample> samples;
     std::vector<v1::KeptAck> acks;
     bool link_changed = false;
     bool link_up = false;  // there is a parent, and a way to it
@@ -74,10 +85,11 @@ class Forwarder {
   };
 
   Forwarder(const NetworkPlan& plan, Options options, std::unique_ptr<Spool> spool);
+  void SetParent(std::optional<Parent> parent);
   void LinkChangedLocked();
   void Loop();
   void Handle(Events events);
-  void Write(std::deque<v1::KeptSample> samples);
+  void Write(const std::deque<Sample>& samples);
   void Hear(const v1::KeptAck& ack);
   void SendWhatMayGo();
   absl::Status Send(const Spool::Item& item);
@@ -96,12 +108,12 @@ class Forwarder {
   bool told_no_store_ = false, told_error_ = false, told_dropped_ = false, forwarding_ = false;
 
   std::mutex send_mu_;
-  std::function<void(v1::KeptSample)> send_;
+  std::optional<Parent> parent_;
 
   mutable std::mutex mu_;
   std::condition_variable changed_;
   Events events_;
-  bool has_send_ = false, parent_up_ = false;
+  bool has_parent_ = false, parent_up_ = false;
   uint64_t queued_ = 0, written_ = 0, too_slow_ = 0;
   bool flushing_ = false, stopping_ = false;
   v1::SpoolStats stats_;

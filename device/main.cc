@@ -82,10 +82,35 @@ absl::StatusOr<SharedFiles> ObtainBundle(const v1::NodeConfig& config, SignalWat
   return files;
 }
 
-Generations::Options VersionOptions(const v1::NodeConfig& config, bool live, NodeObserver* device) {
+// One version of the device. What that answered alone goes into the spool under its bundle's name.
+class VersionObserver : public PassingObserver {
+ public:
+  /// `forwarder` may be null.
+  VersionObserver(NodeObserver* device, Forwarder* forwarder, std::string bundle)
+      : PassingObserver(device), forwarder_(forwarder), bundle_(std::move(bundle)) {}
+  void OnAlone(const KeepAlone& alone) override {
+    if (forwarder_ != nullptr) forwarder_->OnAlone(bundle_, alone);
+  }
+  void OnKeptAck(const v1::KeptAck& ack) override {
+    if (forwarder_ != nullptr) forwarder_->OnAck(ack);
+  }
+  void OnParent(bool up) override {
+    if (forwarder_ != nullptr) forwarder_->OnParent(up);
+    PassingObserver::OnParent(up);
+  }
+
+ private:
+  Forwarder* const forwarder_;
+  const std::string bundle_;
+};
+
+Generations::Options VersionOptions(const v1::NodeConfig& config, bool live, NodeObserver* device,
+                                    Forwarder* forwarder) {
   Generations::Options options;
   options.factory = CreateLiteEngine;
-  options.observer = [device](const SharedFiles&) { return PassTo(device); };
+  options.observer = [device, forwarder](const SharedFiles& files) {
+    return std::make_unique<VersionObserver>(device, forwarder, files->bundle.sha256);
+  };
   options.host = [&config, live](const SharedFiles& files) {
     absl::StatusOr<NodeHost::Options> host = HostOptions(config, files->bundle, 0, config.view());
     if (!host.ok()) return host;
@@ -173,15 +198,14 @@ absl::StatusOr<std::unique_ptr<FrameSource>> OpenSource(const v1::NodeConfig& co
 
 // Null without --spool.
 absl::StatusOr<std::unique_ptr<Forwarder>> OpenSpool(const v1::NodeConfig& config,
-                                                     const Bundle& bundle) {
+                                                     const NetworkPlan& plan) {
   if (config.spool().empty()) return std::unique_ptr<Forwarder>();
   Forwarder::Options options;
   options.directory = config.spool();
   options.max_bytes = config.spool_bytes();
-  options.bundle_sha256 = bundle.sha256;
   options.view = config.view();
   options.window.rate = config.spool_rate();
-  return Forwarder::Open(bundle.plan, std::move(options));
+  return Forwarder::Open(plan, std::move(options));
 }
 
 absl::Status Run(const v1::NodeConfig& config) {
@@ -204,17 +228,14 @@ absl::Status Run(const v1::NodeConfig& config) {
   if (!source.ok()) return source.status();
   const bool live = (*source)->live();
 
-  absl::StatusOr<std::unique_ptr<Forwarder>> spool = OpenSpool(config, *bundle);
+  absl::StatusOr<std::unique_ptr<Forwarder>> spool = OpenSpool(config, bundle->plan);
   if (!spool.ok()) return spool.status();
 
-  Device::Options device_options = DeviceOptions(config, bundle->plan, &manager);
-  device_options.forwarder = spool->get();
-  Device device(bundle->plan, std::move(device_options));
+  Device device(bundle->plan, DeviceOptions(config, bundle->plan, &manager));
   absl::StatusOr<std::unique_ptr<Generations>> host =
-      Generations::Start(VersionOptions(config, live, &device), *files);
+      Generations::Start(VersionOptions(config, live, &device, spool->get()), *files);
   if (!host.ok()) return host.status();
-  // What is spooled is under the name of one bundle: a new one comes with the next start.
-  if (fetched != nullptr && *spool == nullptr) {
+  if (fetched != nullptr) {
     fetched->Follow(host->get(), nullptr, absl::Milliseconds(config.update_limit_ms()),
                     [&device](const absl::Status& why) { device.OnRefused(why); });
   }
@@ -224,7 +245,10 @@ absl::Status Run(const v1::NodeConfig& config) {
   });
   manager.Ready([&](std::function<void()> works) { (*host)->WhenWorking(std::move(works)); });
   if (*spool != nullptr) {
-    (*spool)->SendTo([&host](v1::KeptSample kept) { (*host)->SendKept(std::move(kept)); });
+    (*spool)->SendTo({[&host] { return (*host)->preferred()->bundle.sha256; },
+                      [&host](const std::string& version, v1::KeptSample kept) {
+                        (*host)->SendKept(version, std::move(kept));
+                      }});
   }
   status = device.Run(host->get(), source->get());
   manager.Stopping();

@@ -173,8 +173,8 @@ absl::Status Spool::ReadOne(uint64_t file) {
 
 // ---- In ----
 
-absl::Status Spool::Begin() {
-  SegmentHeader header{RandomName(), options_.bundle, options_.view};
+absl::Status Spool::Begin(const std::string& bundle) {
+  SegmentHeader header{RandomName(), bundle, options_.view};
   const std::string path = Path(next_file_);
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoToStatus(errno, path, "cannot be made");
@@ -212,7 +212,7 @@ absl::Status Spool::WriteToOpen(const std::string& bytes) {
   return absl::OkStatus();
 }
 
-absl::Status Spool::Append(const std::string& payload) {
+absl::Status Spool::Append(const std::string& bundle, const std::string& payload) {
   const int64_t size = OnDisk(payload.size());
   if (payload.size() > options_.max_record) {
     ++counters_.dropped["too large"];
@@ -221,7 +221,8 @@ absl::Status Spool::Append(const std::string& payload) {
   }
   MakeRoom(size + static_cast<int64_t>(kSegmentHeaderBytes));
   if (open_ >= 0 && segments_.back().bytes + size > segment_bytes_ && next_number_ > 1) End();
-  absl::Status status = open_ >= 0 ? absl::OkStatus() : Begin();
+  if (open_ >= 0 && segments_.back().header.bundle != bundle) End();
+  absl::Status status = open_ >= 0 ? absl::OkStatus() : Begin(bundle);
   if (status.ok()) {
     const int64_t begin = segments_.back().bytes;
     status = WriteToOpen(EncodeRecord(segments_.back().header.log, next_number_, payload));

@@ -17,7 +17,6 @@ namespace ddnn {
 
 struct SpoolOptions {
   std::string directory;
-  std::string bundle;  ///< SHA-256 of the bundle that runs, 32 raw bytes; of what is appended now
   uint32_t view = 0;
   int64_t max_bytes = int64_t{64} << 20;
   /// Largest payload, bytes. What is larger on the disk is damage.
@@ -38,11 +37,11 @@ struct SpoolCounters {
 ///
 /// Append writes at once, so that what it took survives the process; Sync waits for the disk, so
 /// that it survives a power loss. Every start begins a new segment with a name of chance, and a
-/// segment is only appended to: no place is ever used twice, whatever was lost. What a power loss
-/// cut off is cut off at the next Open; other damage is passed over, reported and counted. After a
-/// power loss, what was taken out last may be there again.
-/// Beyond max_bytes the oldest segment goes, whole. One process at a time. Not safe to call from
-/// several threads at once.
+/// segment is of one bundle and only appended to: no place is ever used twice, whatever was lost.
+/// What a power loss cut off is cut off at the next Open; other damage is passed over, reported and
+/// counted. After a power loss, what was taken out last may be there again. Beyond max_bytes the
+/// oldest segment goes, whole. One process at a time. Not safe to call from several threads at
+/// once.
 class Spool {
  public:
   struct Item {
@@ -58,9 +57,10 @@ class Spool {
   static absl::StatusOr<std::unique_ptr<Spool>> Open(SpoolOptions options);
   ~Spool();
 
+  /// \param bundle  SHA-256 of the one that it was made under, 32 raw bytes.
   /// Fails as the file system does, with the payload dropped and counted ("disk full", "disk
   /// error"); later ones are tried again.
-  absl::Status Append(const std::string& payload);
+  absl::Status Append(const std::string& bundle, const std::string& payload);
   /// Returns when the disk has what was appended.
   absl::Status Sync();
 
@@ -88,7 +88,7 @@ class Spool {
   absl::Status Lock();
   absl::Status ReadFolder();
   absl::Status ReadOne(uint64_t file);
-  absl::Status Begin();
+  absl::Status Begin(const std::string& bundle);
   absl::Status WriteToOpen(const std::string& bytes);
   void MakeRoom(int64_t bytes);
   void End();

@@ -125,7 +125,7 @@ Generations::Options VersionOptions(const v1::NodeConfig& config, NodeObserver* 
                                     BundleService* bundles) {
   Generations::Options options;
   options.factory = CreateTorchEngine;
-  options.observer = [edge](const SharedFiles&) { return PassTo(edge); };
+  options.observer = [edge](const SharedFiles&) { return std::make_unique<PassingObserver>(edge); };
   options.host = [&config](const SharedFiles& files) {
     absl::StatusOr<NodeHost::Options> host =
         HostOptions(config, files->bundle, files->tier, files->node);

@@ -62,26 +62,6 @@ absl::Status CheckSameNetwork(const Bundle& running, const Bundle& next) {
       "): a running tree takes other weights and thresholds only; end it and start it again"));
 }
 
-std::unique_ptr<NodeObserver> PassTo(NodeObserver* node) {
-  class Passing : public NodeObserver {
-   public:
-    explicit Passing(NodeObserver* node) : node_(node) {}
-    void OnAnswer(const Answer& answer) override { node_->OnAnswer(answer); }
-    void OnHard(const KeepHard& hard) override { node_->OnHard(hard); }
-    void OnPixels(const KeepPixels& pixels) override { node_->OnPixels(pixels); }
-    void OnAlone(const KeepAlone& alone) override { node_->OnAlone(alone); }
-    void OnKeptAck(const v1::KeptAck& ack) override { node_->OnKeptAck(ack); }
-    void OnKept(const v1::KeptSample& kept) override { node_->OnKept(kept); }
-    void OnRefused(const absl::Status& why) override { node_->OnRefused(why); }
-    void OnParent(bool up) override { node_->OnParent(up); }
-    void OnTreeReady() override { node_->OnTreeReady(); }
-
-   private:
-    NodeObserver* const node_;
-  };
-  return std::make_unique<Passing>(node);
-}
-
 // Passes on what one version has to say, one at a time among all versions.
 class Generations::Observer : public NodeObserver {
  public:
@@ -326,13 +306,13 @@ int Generations::under_way() const {
   return sum;
 }
 
-void Generations::SendKept(v1::KeptSample kept) {
+void Generations::SendKept(const std::string& sha256, v1::KeptSample kept) {
   OnePtr one;
   {
     std::lock_guard<std::mutex> lock(mu_);
-    one = preferred_;
+    one = FindLocked(sha256);
   }
-  one->host->SendKept(std::move(kept));
+  if (one != nullptr) one->host->SendKept(std::move(kept));
 }
 
 void Generations::AckKept(const v1::KeptAck& ack) {

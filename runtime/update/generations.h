@@ -26,8 +26,23 @@ namespace ddnn {
 /// thresholds. FAILED_PRECONDITION names what is not the same.
 absl::Status CheckSameNetwork(const Bundle& running, const Bundle& next);
 
-/// An observer of one version that passes all on to one of the whole node, which outlives it.
-std::unique_ptr<NodeObserver> PassTo(NodeObserver* node);
+/// Hears one version and passes all on to an observer of the whole node, which outlives it.
+class PassingObserver : public NodeObserver {
+ public:
+  explicit PassingObserver(NodeObserver* node) : node_(node) {}
+  void OnAnswer(const Answer& answer) override { node_->OnAnswer(answer); }
+  void OnHard(const KeepHard& hard) override { node_->OnHard(hard); }
+  void OnPixels(const KeepPixels& pixels) override { node_->OnPixels(pixels); }
+  void OnAlone(const KeepAlone& alone) override { node_->OnAlone(alone); }
+  void OnKeptAck(const v1::KeptAck& ack) override { node_->OnKeptAck(ack); }
+  void OnKept(const v1::KeptSample& kept) override { node_->OnKept(kept); }
+  void OnRefused(const absl::Status& why) override { node_->OnRefused(why); }
+  void OnParent(bool up) override { node_->OnParent(up); }
+  void OnTreeReady() override { node_->OnTreeReady(); }
+
+ private:
+  NodeObserver* const node_;
+};
 
 /// One node in several versions: a NodeHost per bundle, two at most, side by side behind one port.
 /// Each sample is worked on by the version that its frame was offered to, from its first word to
@@ -84,8 +99,8 @@ class Generations : public FrameSink {
   absl::Status OfferAbsent(SampleKey sample) override;
   void OfferShed(SampleKey sample, const std::string& reason) override;
   int under_way() const override;
-  /// As NodeHost's: up by the preferred version, down by each.
-  void SendKept(v1::KeptSample kept);
+  /// As NodeHost's: up by the version that runs this bundle, if one does; down by each.
+  void SendKept(const std::string& sha256, v1::KeptSample kept);
   void AckKept(const v1::KeptAck& ack);
   void Drain(absl::Duration limit) override;
   void Stop();

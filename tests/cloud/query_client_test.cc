@@ -159,9 +159,9 @@ TEST_F(QueryClientTest, SaysWhichSamplesDevicesKeptWhileTheyWereAlone) {
     EXPECT_FALSE(ack.no_store());
     stored.push_back(ack.number());
   };
-  service_->KeepAlone(Kept(plan(), 1, false), told);
-  service_->KeepAlone(Kept(plan(), 2, true), told);
-  service_->KeepAlone(Kept(plan(), 1, false), told);
+  service_->KeepAlone(Kept(plan(), 1, false), "here", told);
+  service_->KeepAlone(Kept(plan(), 2, true), "here", told);
+  service_->KeepAlone(Kept(plan(), 1, false), "here", told);
   store_->Flush();
   EXPECT_THAT(stored, ElementsAre(1, 2, 2));
 
@@ -189,7 +189,7 @@ TEST_F(QueryClientTest, ShowsAnswersOfAnotherBundleByTheirNames) {
   kept.set_bundle_sha256(std::string(32, '\xab'));
   kept.set_class_name("llama\n");
   kept.set_exit_name("early");
-  service_->KeepAlone(kept, [](const v1::KeptAck&) {});
+  service_->KeepAlone(kept, "here", [](const v1::KeptAck&) {});
   store_->Flush();
   ASSERT_TRUE(Run("show", {"1"}).ok());
   EXPECT_THAT(out_.str(), AllOf(HasSubstr("answer      llama?\n"), HasSubstr("the exit \"early\""),
@@ -202,7 +202,7 @@ TEST_F(QueryClientTest, TellsDevicesThatThereIsNoStore) {
   options_.store = nullptr;
   Start();
   bool no_store = false;
-  service_->KeepAlone(Kept(plan(), 1, false), [&](const v1::KeptAck& ack) {
+  service_->KeepAlone(Kept(plan(), 1, false), "here", [&](const v1::KeptAck& ack) {
     no_store = ack.no_store();
     EXPECT_EQ(ack.number(), 0u);
   });
@@ -309,6 +309,37 @@ TEST_F(QueryClientTest, WatchPrintsAsManyAnswersAsAsked) {
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_THAT(out_.str(), AllOf(HasSubstr("STREAM/SAMPLE"), HasSubstr("0/0"), HasSubstr("0/1"),
                                 HasSubstr("degraded"), Not(HasSubstr("0/2"))));
+}
+
+TEST_F(QueryClientTest, StatusSaysWhatRunsWhoIsThereAndWhatWasRefused) {
+  Start();
+  EXPECT_THAT(std::string(Run("status", {}).message()), HasSubstr("is starting"));
+  v1::StatusResponse now;
+  now.set_started_us(absl::ToUnixMicros(now_ - absl::Hours(2)));
+  now.mutable_node()->set_entered(12);
+  now.mutable_node()->set_answered(11);
+  now.mutable_node()->set_expired(1);
+  now.mutable_node()->add_refused_bundle("bundle 123456789abc: device.0: killed by signal 11");
+  v1::RunningBundle* bundle = now.add_bundle();
+  bundle->set_sha256(std::string(64, 'c'));
+  bundle->set_under_way(3);
+  bundle->add_connected("edge.0");
+  bundle->add_missing("edge.1");
+  bundle = now.add_bundle();
+  bundle->set_sha256(std::string(64, 'd'));
+  service_->TellStatusBy([&] { return now; });
+  KeepSamples(2);
+  ASSERT_TRUE(Run("status", {}).ok());
+  const std::string text = out_.str();
+  for (const char* part :
+       {"six_cameras", "2 h ago", "cccccccccccc; 3 samples under way", "edge.0", "missing",
+        "edge.1", "beside it", "dddddddddddd", "12: 11 answered (0 degraded), 0 shed, 1 expired",
+        "2; 2 in the store", "refused     bundle 123456789abc: device.0: killed by signal 11"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+  arguments_.json = true;
+  ASSERT_TRUE(Run("status", {}).ok());
+  EXPECT_THAT(out_.str(), HasSubstr("\"missing\":[\"edge.1\"]"));
 }
 
 TEST(QueryClient, ACloudThatIsNotThereIsNamedWithWhatToCheck) {

@@ -19,6 +19,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+const std::string kBundle(32, 'b'), kNewBundle(32, 'n');
+
 // A forwarder of device 1 of figure (e), whose parent the test plays.
 class ForwarderTest : public ::testing::Test {
  protected:
@@ -26,7 +28,6 @@ class ForwarderTest : public ::testing::Test {
     std::string name = ::testing::TempDir() + "/forwarder_XXXXXX";
     root_ = mkdtemp(name.data());
     options_.directory = (root_ / "spool").string();
-    options_.bundle_sha256 = std::string(32, 'b');
     options_.view = 1;
     options_.window.rate = 1e6;
     options_.window.patience = absl::Hours(1);
@@ -43,8 +44,16 @@ class ForwarderTest : public ::testing::Test {
     auto forwarder = Forwarder::Open(plan_, options_);
     ASSERT_TRUE(forwarder.ok()) << forwarder.status();
     forwarder_ = *std::move(forwarder);
-    forwarder_->SendTo(
-        [this](v1::KeptSample kept) { waiter_.Change([&] { sent_.push_back(std::move(kept)); }); });
+    forwarder_->SendTo(Parent());
+  }
+  Forwarder::Parent Parent() {
+    return {[this] { return waiter_.Read([&] { return running_; }); },
+            [this](const std::string& bundle, v1::KeptSample kept) {
+              waiter_.Change([&] {
+                sent_.push_back(std::move(kept));
+                sent_under_.push_back(bundle);
+              });
+            }};
   }
   KeepAlone Alone(uint64_t sequence) {
     KeepAlone alone;
@@ -58,7 +67,7 @@ class ForwarderTest : public ::testing::Test {
     return alone;
   }
   void Spool(uint64_t begin, uint64_t end) {
-    for (uint64_t i = begin; i < end; ++i) forwarder_->OnAlone(Alone(i));
+    for (uint64_t i = begin; i < end; ++i) forwarder_->OnAlone(kBundle, Alone(i));
     forwarder_->Flush();
   }
   // What was sent, in order, once there are so many.
@@ -85,7 +94,9 @@ class ForwarderTest : public ::testing::Test {
   std::filesystem::path root_;
   Forwarder::Options options_;
   Waiter waiter_;
+  std::string running_ = kBundle;  // that frames go to
   std::vector<v1::KeptSample> sent_;
+  std::vector<std::string> sent_under_;
   std::unique_ptr<Forwarder> forwarder_;
 };
 
@@ -117,13 +128,12 @@ TEST_F(ForwarderTest, SendsWhatWasKeptWhenTheParentIsBack) {
 }
 
 TEST_F(ForwarderTest, SendsNothingIntoTheVoid) {
-  forwarder_->SendTo(nullptr);
+  forwarder_->SendNowhere();
   Spool(0, 1);
   forwarder_->OnParent(true);
   forwarder_->Flush();
   EXPECT_EQ(forwarder_->stats().sent(), 0u);
-  forwarder_->SendTo(
-      [this](v1::KeptSample kept) { waiter_.Change([&] { sent_.push_back(std::move(kept)); }); });
+  forwarder_->SendTo(Parent());
   EXPECT_THAT(Sequences(Sent(1)), ElementsAre(0));
 }
 
@@ -196,7 +206,7 @@ TEST_F(ForwarderTest, KeepsSamplesThatGotNoAnswer) {
   alone.features.clear();
   alone.pixels = std::string(plan_.view_shape().size(), 'p');
   alone.in_doubt = true;
-  forwarder_->OnAlone(alone);
+  forwarder_->OnAlone(kBundle, alone);
   forwarder_->OnParent(true);
   const v1::KeptSample kept = Sent(1)[0];
   EXPECT_TRUE(kept.expired());
@@ -217,15 +227,14 @@ TEST_F(ForwarderTest, DropsWhatTheParentWouldRefuseTheDeviceFor) {
   {
     SpoolOptions options;
     options.directory = options_.directory;
-    options.bundle = options_.bundle_sha256;
     options.view = 1;
     options.max_record = 1000;
     auto spool = Spool::Open(options);
     ASSERT_TRUE(spool.ok()) << spool.status();
     v1::KeptSample other;
     other.set_view(2);
-    ASSERT_TRUE((*spool)->Append("\xff no message").ok());
-    ASSERT_TRUE((*spool)->Append(other.SerializeAsString()).ok());
+    ASSERT_TRUE((*spool)->Append(kBundle, "\xff no message").ok());
+    ASSERT_TRUE((*spool)->Append(kBundle, other.SerializeAsString()).ok());
   }
   Open();
   Spool(5, 6);
@@ -241,15 +250,15 @@ TEST_F(ForwarderTest, SendsPicturesOfTheBundleBeforeUnderItsNames) {
   with_picture.features.clear();
   with_picture.pixels = std::string(plan_.view_shape().size(), 'p');
   Spool(3, 4);
-  forwarder_->OnAlone(with_picture);
+  forwarder_->OnAlone(kBundle, with_picture);
   forwarder_->Flush();
-  options_.bundle_sha256 = std::string(32, 'n');
+  running_ = kNewBundle;
   Open();
   forwarder_->OnParent(true);
   const v1::KeptSample kept = Sent(1)[0];
   EXPECT_EQ(kept.sequence(), 4u);
   EXPECT_EQ(kept.after(), 0u) << "what was dropped before it cannot come";
-  EXPECT_EQ(kept.bundle_sha256(), std::string(32, 'b'));
+  EXPECT_EQ(kept.bundle_sha256(), kBundle);
   EXPECT_EQ(kept.class_name(), plan_.spec().class_name(2));
   EXPECT_EQ(kept.exit_name(), plan_.exits()[0].name);
   EXPECT_EQ(kept.class_index(), 0u);
@@ -258,6 +267,31 @@ TEST_F(ForwarderTest, SendsPicturesOfTheBundleBeforeUnderItsNames) {
   EXPECT_EQ(kept.pixels(), with_picture.pixels);
   forwarder_->Flush();
   EXPECT_EQ(forwarder_->stats().dropped().at("another bundle"), 1u) << "its features are no use";
+}
+
+TEST_F(ForwarderTest, FollowsTheDeviceToANewBundleWithoutARestart) {
+  KeepAlone with_picture = Alone(0);
+  with_picture.features.clear();
+  with_picture.pixels = std::string(plan_.view_shape().size(), 'p');
+  for (const std::string& bundle : {kBundle, kBundle, kNewBundle}) {
+    forwarder_->OnAlone(bundle, with_picture);
+    ++with_picture.answer.sample.sequence;
+  }
+  forwarder_->Flush();
+  forwarder_->OnParent(true);
+  const v1::KeptSample before = Sent(1)[0];
+  EXPECT_EQ(before.bundle_sha256(), "") << "it is the one that it goes up under";
+  EXPECT_EQ(before.class_index(), 2u);
+  waiter_.Change([&] { running_ = kNewBundle; });
+  Ack(before);
+  const std::vector<v1::KeptSample> sent = Sent(3);
+  EXPECT_THAT(sent_under_, ElementsAre(kBundle, kNewBundle, kNewBundle));
+  EXPECT_THAT(Sequences(sent), ElementsAre(0, 1, 2));
+  EXPECT_EQ(sent[1].bundle_sha256(), kBundle);
+  EXPECT_EQ(sent[1].class_name(), plan_.spec().class_name(2));
+  EXPECT_EQ(sent[2].bundle_sha256(), "");
+  EXPECT_EQ(sent[2].class_index(), 2u);
+  EXPECT_TRUE(forwarder_->stats().dropped().empty());
 }
 
 TEST_F(ForwarderTest, SaysWhyItCannotOpen) {

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 class RootObserver : public NodeObserver {
  public:
   void OnKept(const v1::KeptSample& kept) override {
-    service->KeepAlone(kept, [this](const v1::KeptAck& ack) {
+    service->KeepAlone(kept, "68", [this](const v1::KeptAck& ack) {
       if (NodeHost* to = host) to->AckKept(ack);
     });
   }
@@ -42,7 +42,7 @@ class DeviceObserver : public NodeObserver {
   void OnAnswer(const Answer& answer) override {
     waiter.Change([&] { ++answers, degraded += answer.degraded; });
   }
-  void OnAlone(const KeepAlone& alone) override { forwarder->OnAlone(alone); }
+  void OnAlone(const KeepAlone& alone) override { forwarder->OnAlone(std::string(32, 'h'), alone); }
   void OnKeptAck(const v1::KeptAck& ack) override {
     if (!deaf) forwarder->OnAck(ack);
     waiter.Change([&] { ++acks, no_store += ack.no_store(); });
@@ -123,7 +123,6 @@ class KeptSamplesTest : public ::testing::Test {
   void StartDevice() {
     Forwarder::Options options;
     options.directory = (root_folder_ / "spool").string();
-    options.bundle_sha256 = bundle_.sha256;
     options.window.rate = 1e6;
     options.window.patience = absl::Milliseconds(20);
     options.window.no_store_pause = absl::Milliseconds(20);
@@ -133,9 +132,10 @@ class KeptSamplesTest : public ::testing::Test {
     device_observer_ = std::make_unique<DeviceObserver>();
     device_observer_->forwarder = forwarder_.get();
     device_ = Start(0, device_observer_.get());
-    forwarder_->SendTo([this](v1::KeptSample kept) {
-      for (int i = 0; i < copies_; ++i) device_->SendKept(kept);
-    });
+    forwarder_->SendTo({[this] { return bundle_.sha256; },
+                        [this](const std::string&, const v1::KeptSample& kept) {
+                          for (int i = 0; i < copies_; ++i) device_->SendKept(kept);
+                        }});
     WaitForParent(true);
   }
   void StopDevice() {
@@ -178,6 +178,7 @@ class KeptSamplesTest : public ::testing::Test {
       id = record.id;
       ++seen[record.sample.sequence];
       EXPECT_TRUE(record.alone);
+      EXPECT_EQ(record.bundle_sha256, "68");
       EXPECT_EQ(record.sample.stream, 7u);
       EXPECT_EQ(record.presence, 1u);
       ASSERT_EQ(record.pixels.size(), 1u);

@@ -37,6 +37,8 @@ void WriteAll(const fs::path& path, const std::string& bytes) {
 }
 
 // Payload i, of a length and bytes that no other has.
+const std::string kBundle(32, 'b');
+
 std::string Payload(int i, size_t bytes = 40) {
   std::string payload = absl::StrCat("payload ", i, " ");
   payload.resize(bytes + static_cast<size_t>(i % 7), static_cast<char>(i * 31));
@@ -49,7 +51,6 @@ class SpoolTest : public ::testing::Test {
     std::string name = ::testing::TempDir() + "/spool_XXXXXX";
     root_ = mkdtemp(name.data());
     options_.directory = (root_ / "spool").string();
-    options_.bundle = std::string(32, 'b');
     options_.view = 2;
     options_.max_bytes = 64 << 10;
     options_.max_record = 1000;
@@ -83,7 +84,7 @@ std::vector<std::string> Rest(Spool* spool) {
 }
 
 void Fill(Spool* spool, int begin, int end, size_t bytes = 40) {
-  for (int i = begin; i < end; ++i) ASSERT_TRUE(spool->Append(Payload(i, bytes)).ok());
+  for (int i = begin; i < end; ++i) ASSERT_TRUE(spool->Append(kBundle, Payload(i, bytes)).ok());
 }
 
 std::vector<std::string> Payloads(int begin, int end, size_t bytes = 40) {
@@ -191,7 +192,7 @@ TEST_F(SpoolTest, StaysWithinItsBoundByDroppingTheOldest) {
   auto spool = Open();
   const int kMany = 1000;
   for (int i = 0; i < kMany; ++i) {
-    ASSERT_TRUE(spool->Append(Payload(i, 300)).ok());
+    ASSERT_TRUE(spool->Append(kBundle, Payload(i, 300)).ok());
     ASSERT_LE(spool->counters().bytes, options_.max_bytes);
   }
   int64_t on_disk = 0;
@@ -226,10 +227,10 @@ TEST_F(SpoolTest, TellsOfAFullDiskAndGoesOnWhenThereIsRoom) {
   rlimit small = before;
   small.rlim_cur = fs::file_size(Files().back()) + 20;  // a part of a record fits
   setrlimit(RLIMIT_FSIZE, &small);
-  EXPECT_FALSE(spool->Append(Payload(3)).ok());
+  EXPECT_FALSE(spool->Append(kBundle, Payload(3)).ok());
   small.rlim_cur = 10;  // nothing does
   setrlimit(RLIMIT_FSIZE, &small);
-  EXPECT_FALSE(spool->Append(Payload(4)).ok());
+  EXPECT_FALSE(spool->Append(kBundle, Payload(4)).ok());
   setrlimit(RLIMIT_FSIZE, &before);
   Fill(spool.get(), 5, 6);
   EXPECT_EQ(spool->counters().dropped.at("disk full"), 2u);
@@ -259,15 +260,21 @@ TEST_F(SpoolTest, RefusesASecondUserAnotherViewAndABoundThatHoldsNothing) {
 }
 
 TEST_F(SpoolTest, SaysUnderWhichBundleEachWasAppended) {
+  const std::string bundles = "bbcbc";
   {
     auto spool = Open();
-    Fill(spool.get(), 0, 1);
+    for (int i = 0; i < 4; ++i) {
+      ASSERT_TRUE(spool->Append(std::string(32, bundles[i]), Payload(i)).ok());
+    }
   }
-  options_.bundle = std::string(32, 'c');
   auto spool = Open();
-  Fill(spool.get(), 1, 2);
-  EXPECT_EQ(spool->Next()->bundle, std::string(32, 'b'));
-  EXPECT_EQ(spool->Next()->bundle, std::string(32, 'c'));
+  ASSERT_TRUE(spool->Append(std::string(32, bundles[4]), Payload(4)).ok());
+  for (int i = 0; i < 5; ++i) {
+    const auto item = spool->Next();
+    ASSERT_TRUE(item.has_value());
+    EXPECT_EQ(item->payload, Payload(i));
+    EXPECT_EQ(item->bundle, std::string(32, bundles[i])) << i;
+  }
 }
 
 TEST_F(SpoolTest, RefusesALaterVersionAndLeavesItAlone) {

@@ -1,4 +1,5 @@
-// A device that is alone, killed, and started again: what it kept comes to the cloud's store, once.
+// A device that is alone, killed and started again, or gets a new bundle: what it kept comes to the
+// cloud's store, once.
 
 #include "device/spool.h"
 
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cloud/hard_store.h"
@@ -19,6 +21,7 @@
 #include "ddnn/v1/tier.pb.h"
 #include "runtime/net/protocol.h"
 #include "tests/end_to_end/harness.h"
+#include "tests/support/random_network.h"
 
 namespace ddnn {
 namespace {
@@ -40,15 +43,27 @@ class SpoolOfARealDevice : public ::testing::Test {
   }
   std::unique_ptr<Running> Edge(const std::string& listen, const std::string& parent) {
     return std::make_unique<Running>(std::vector<std::string>{
-        Program("ddnn-edge"), "--bundle=" + bundle_, "--listen=" + listen, "--parent=" + parent});
+        Program("ddnn-edge"), BundleOf("edge"), "--listen=" + listen, "--parent=" + parent});
   }
   // Never sure of itself; `stream` tells its runs apart.
   std::unique_ptr<Running> Device(const std::string& parent, int stream, int rate) {
     return std::make_unique<Running>(std::vector<std::string>{
-        Program("ddnn-device"), "--bundle=" + bundle_, "--view=0", "--source=" + data_,
+        Program("ddnn-device"), BundleOf("device"), "--view=0", "--source=" + data_,
         "--parent=" + parent, absl::StrCat("--rate=", rate), "--json", "--threshold=local=-1",
-        absl::StrCat("--stream=", stream), "--share_pixels", "--spool=" + folder_ / "spool",
-        "--spool_rate=1000", "--stats_file=" + folder_ / "stats.json"});
+        absl::StrCat("--stream=", stream), "--share_pixels", "--spool=" + (folder_ / "spool"),
+        "--spool_rate=1000", "--stats_file=" + (folder_ / "stats.json")});
+  }
+  std::string BundleOf(const std::string& node) {
+    return follow_ ? "--state=" + (folder_ / node) : "--bundle=" + bundle_;
+  }
+  // Reads a device's answers meanwhile: nobody else does, and it waits for who reads them.
+  static void WaitForLog(Running* node, const std::string& part, bool is_device) {
+    const absl::Time limit = absl::Now() + absl::Minutes(1);
+    while (!absl::StrContains(node->Errors(), part)) {
+      ASSERT_LT(absl::Now(), limit) << node->Errors();
+      if (is_device) node->WaitForLine("\"sequence\"");
+      absl::SleepFor(absl::Milliseconds(1));
+    }
   }
 
   // What the device left on the disk.
@@ -58,7 +73,6 @@ class SpoolOfARealDevice : public ::testing::Test {
     EXPECT_TRUE(bundle.ok()) << bundle.status();
     SpoolOptions options;
     options.directory = folder_ / "spool";
-    options.bundle = bundle->sha256;
     options.max_record = MaxKeptBytes(bundle->plan, 0);
     auto spool = Spool::Open(options);
     EXPECT_TRUE(spool.ok()) << spool.status();
@@ -90,6 +104,7 @@ class SpoolOfARealDevice : public ::testing::Test {
 
   TestFolder folder_;
   std::string data_, bundle_;
+  bool follow_ = false;  // edge and device fetch their bundles
 };
 
 TEST_F(SpoolOfARealDevice, IsInTheStoreOnceAfterDeviceEdgeAndCloudWereKilled) {
@@ -117,12 +132,7 @@ TEST_F(SpoolOfARealDevice, IsInTheStoreOnceAfterDeviceEdgeAndCloudWereKilled) {
   edge = Edge(edge_address, cloud_address);
   AddressOf(edge.get());
   device = Device(edge_address, 2, 20);
-  const absl::Time limit = absl::Now() + absl::Minutes(1);
-  std::string log;
-  do {
-    device->WaitForLine("\"stream\":2");
-    log = device->Errors();
-  } while (log.find("the root has all samples") == std::string::npos && absl::Now() < limit);
+  WaitForLog(device.get(), "the root has all samples", /*is_device=*/true);
   device->Signal(SIGTERM);
   const Ran ran = device->Finish();
   EXPECT_EQ(ran.exit_code, 0) << ran.errors;
@@ -141,6 +151,7 @@ TEST_F(SpoolOfARealDevice, IsInTheStoreOnceAfterDeviceEdgeAndCloudWereKilled) {
   }
 
   const auto stored = Stored();
+  const NetworkPlan plan = LoadBundle(bundle_)->plan;
   for (const v1::KeptSample& kept : spooled) {
     EXPECT_EQ(kept.stream(), 1u);
     const auto found = stored.find(kept.sequence());
@@ -155,8 +166,45 @@ TEST_F(SpoolOfARealDevice, IsInTheStoreOnceAfterDeviceEdgeAndCloudWereKilled) {
     }
     EXPECT_EQ(absl::ToUnixMicros(record.time), kept.time_us());
     EXPECT_EQ(record.class_index, static_cast<int>(kept.class_index()));
-    EXPECT_EQ(record.exit, "local");
+    EXPECT_EQ(record.exit, plan.exits()[kept.exit()].name);
   }
+}
+
+TEST_F(SpoolOfARealDevice, IsInTheStoreUnderTheBundleThatAnsweredThoughANewOneRunsByThen) {
+  follow_ = true;
+  const std::string old_bundle = LoadBundle(bundle_)->sha256_hex();
+  auto cloud = Cloud("127.0.0.1:0");
+  const std::string cloud_address = AddressOf(cloud.get());
+  auto edge = Edge("127.0.0.1:0", cloud_address);
+  const std::string edge_address = AddressOf(edge.get());
+  auto device = Device(edge_address, 1, 50);
+  device->WaitForLine("\"exit\":\"cloud\"");
+  edge->Signal(SIGKILL);
+  edge->Finish();
+  for (int i = 0; i < kAlone; ++i) device->WaitForLine("\"degraded\":true");
+  ASSERT_TRUE(SaveBundleTo(bundle_, MakeBundle(kNetwork, data_, 0.4, 62)).ok());
+  WaitForLog(cloud.get(), "takes the place of", /*is_device=*/false);
+
+  edge = Edge(edge_address, cloud_address);
+  AddressOf(edge.get());
+  WaitForLog(device.get(), "the root has all samples", /*is_device=*/true);
+  for (Running* node : {device.get(), edge.get(), cloud.get()}) {
+    node->Signal(SIGTERM);
+    const Ran ran = node->Finish();
+    EXPECT_EQ(ran.exit_code, 0) << ran.errors;
+  }
+  const v1::NodeStats stats = ReadStats(folder_ / "stats.json");
+  EXPECT_EQ(stats.bundle_sha256(), LoadBundle(bundle_)->sha256_hex()) << "without a restart";
+  EXPECT_EQ(stats.spool().stored(), stats.spool().spooled());
+  EXPECT_TRUE(stats.spool().dropped().empty());
+  uint64_t alone = 0, alone_under_old = 0;
+  for (const auto& [sequence, records] : Stored()) {
+    EXPECT_EQ(records.size(), 1u) << sequence;
+    alone += records[0].alone;
+    alone_under_old += records[0].alone && records[0].bundle_sha256 == old_bundle;
+  }
+  EXPECT_LE(alone, stats.spool().spooled()) << "those in doubt may have been there";
+  EXPECT_GE(alone_under_old, static_cast<uint64_t>(kAlone / 2));
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ expect "ddnn-device --config m" "movie.mp4"
 expect "ddnn-device --view " ""
 expect "ddnn-device --rate 10 " "--bundle=*"
 if has ddnn-query; then
-  expect "ddnn-query " "hard show label export classify watch"
+  expect "ddnn-query " "hard show label export classify watch status"
   expect "ddnn-query --json cl" "classify"
   expect "ddnn-query classify m" "movie.mp4"
   expect "ddnn-query hard --lab" "--labelled"
