@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "datasets/backoff.h"
+#include "datasets/camera_backoff.h"
 #include "datasets/frame_clock.h"
 #include "datasets/frame_source.h"
 #include "datasets/video_reader.h"
@@ -70,7 +70,7 @@ class LiveSource final : public FrameSource {
   mutable std::mutex mu_;
   std::condition_variable changed_;
   FrameClock clock_;
-  Backoff backoff_;
+  CameraBackoff backoff_;
   absl::Status failed_;
   bool stopping_ = false;
   bool here_ = false;  // the camera gives pictures

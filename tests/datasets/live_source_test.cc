@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "datasets/backoff.h"
+#include "datasets/camera_backoff.h"
 #include "tests/datasets/fake_camera.h"
 
 namespace ddnn {
@@ -182,8 +182,8 @@ TEST_F(LiveSourceTest, MayBeStoppedAtAnyMoment) {
   }
 }
 
-TEST(Backoff, DoublesUpToItsMostAndIsShortenedByChance) {
-  Backoff backoff(absl::Milliseconds(500), absl::Seconds(30), 7);
+TEST(CameraBackoff, DoublesUpToItsMostAndIsShortenedByChance) {
+  CameraBackoff backoff(absl::Milliseconds(500), absl::Seconds(30), 7);
   double least = 0.5;
   bool jittered = false;
   for (int i = 0; i < 12; ++i) {
@@ -196,8 +196,8 @@ TEST(Backoff, DoublesUpToItsMostAndIsShortenedByChance) {
   EXPECT_TRUE(jittered);
 }
 
-TEST(Backoff, BeginsAnewOnlyAfterWhatStayedAsLongAsWasWaited) {
-  Backoff backoff(absl::Seconds(1), absl::Seconds(64), 7);
+TEST(CameraBackoff, BeginsAnewOnlyAfterWhatStayedAsLongAsWasWaited) {
+  CameraBackoff backoff(absl::Seconds(1), absl::Seconds(64), 7);
   for (int i = 0; i < 3; ++i) backoff.Next();  // 1, 2, 4
   backoff.Stayed(absl::Seconds(3));
   EXPECT_GE(backoff.Next(), absl::Seconds(4)) << "8";

@@ -1,5 +1,5 @@
-#ifndef DDNN_DATASETS_BACKOFF_H_
-#define DDNN_DATASETS_BACKOFF_H_
+#ifndef DDNN_DATASETS_CAMERA_BACKOFF_H_
+#define DDNN_DATASETS_CAMERA_BACKOFF_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace ddnn {
 
 /// Waits that double from `least` to `most`, each shortened by chance to between half and the whole
 /// of it, so that cameras that went together are not asked for all at once.
-class Backoff {
+class CameraBackoff {
  public:
-  Backoff(absl::Duration least, absl::Duration most, uint64_t seed)
+  CameraBackoff(absl::Duration least, absl::Duration most, uint64_t seed)
       : least_(least), most_(most), next_(least), random_(seed) {}
 
   absl::Duration Next() {
@@ -36,4 +36,4 @@ class Backoff {
 
 }  // namespace ddnn
 
-#endif  // DDNN_DATASETS_BACKOFF_H_
+#endif  // DDNN_DATASETS_CAMERA_BACKOFF_H_
