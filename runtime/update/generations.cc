@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/net/clock.h"
 #include "runtime/net/protocol.h"
 
 namespace ddnn {
@@ -75,7 +76,9 @@ class Generations::Observer : public NodeObserver {
   void OnKept(const v1::KeptSample& kept) override { Tell(&NodeObserver::OnKept, kept); }
   void OnRefused(const absl::Status& why) override { Tell(&NodeObserver::OnRefused, why); }
   void OnParent(bool up) override {
-    if (up || !owner_->parent_up()) Tell(&NodeObserver::OnParent, up);
+    std::lock_guard<std::mutex> lock(*mu_);
+    owner_->parents_up_ += up ? 1 : -1;
+    if (up || owner_->parents_up_ == 0) inner_->OnParent(up);
   }
   void OnTreeReady() override {
     std::lock_guard<std::mutex> lock(*mu_);
@@ -213,6 +216,7 @@ bool Generations::End(const std::string& sha256, bool now) {
     const bool alone = std::find(children.begin(), children.end(), true) == children.end();
     if (!now && (!alone || one->host->under_way() > 0)) return false;
     ones_.erase(std::find(ones_.begin(), ones_.end(), one));
+    ending_.push_back(one);
   }
   StopOne(one);
   return true;
@@ -222,6 +226,7 @@ void Generations::StopOne(const OnePtr& one) {
   one->host->Stop();
   std::lock_guard<std::mutex> lock(mu_);
   AddTo(&ended_, one->host->Stats());
+  ending_.erase(std::find(ending_.begin(), ending_.end(), one));
 }
 
 Generations::OnePtr Generations::FindLocked(const std::string& sha256) const {
@@ -293,13 +298,6 @@ void Generations::OfferShed(SampleKey sample, const std::string& reason) {
   Offered(one);
 }
 
-bool Generations::parent_up() const {
-  for (const OnePtr& one : all()) {
-    if (one->host->parent_up()) return true;
-  }
-  return false;
-}
-
 int Generations::under_way() const {
   int sum = 0;
   for (const OnePtr& one : all()) sum += one->host->under_way();
@@ -323,11 +321,13 @@ void Generations::Drain(absl::Duration limit) {
   if (listener_.server != nullptr) {
     listener_.server->GetHealthCheckService()->SetServingStatus(false);
   }
-  const absl::Time end = absl::Now() + limit;
+  const Clock clock = SteadyClock();
+  const absl::Time end = clock() + limit;
   // None takes new samples before the first has been waited for.
   for (const OnePtr& one : all()) one->host->Drain(absl::ZeroDuration());
-  for (const OnePtr& one : all())
-    one->host->Drain(std::max(end - absl::Now(), absl::ZeroDuration()));
+  for (const OnePtr& one : all()) {
+    one->host->Drain(std::max(end - clock(), absl::ZeroDuration()));
+  }
 }
 
 void Generations::Stop() {
@@ -336,6 +336,7 @@ void Generations::Stop() {
     std::lock_guard<std::mutex> lock(mu_);
     stopped_ = true;
     ones.swap(ones_);
+    ending_.insert(ending_.end(), ones.begin(), ones.end());
   }
   for (const OnePtr& one : ones) StopOne(one);
   if (listener_.server == nullptr) return;
@@ -354,7 +355,8 @@ v1::NodeStats Generations::Stats() const {
   {
     std::lock_guard<std::mutex> lock(mu_);
     sum = ended_;
-    ones = ones_;
+    ones = ending_;
+    ones.insert(ones.end(), ones_.begin(), ones_.end());
   }
   for (const OnePtr& one : ones) AddTo(&sum, one->host->Stats());
   return sum;

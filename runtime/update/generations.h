@@ -120,7 +120,6 @@ class Generations : public FrameSink {
   explicit Generations(Options options);
   absl::Status AddFirst(SharedFiles first);
   OnePtr StartOne(SharedFiles files, absl::Status* status);
-  bool parent_up() const;
   OnePtr FindLocked(const std::string& sha256) const;
   // For a frame; it is not ended before Offered.
   OnePtr Take(SampleKey sample);
@@ -132,13 +131,15 @@ class Generations : public FrameSink {
   TierRouter router_;
   Listener listener_;
   std::mutex observer_mu_;  // held while an observer is told something
+  int parents_up_ = 0;      // versions that have joined it, as far as observers were told
 
   mutable std::mutex mu_;
   std::vector<OnePtr> ones_;  // the newest last
   OnePtr preferred_;
   std::map<uint32_t, uint64_t> from_;  // of streams that have not come to it yet
   std::map<uint32_t, uint64_t> next_;
-  v1::NodeStats ended_;  // of versions that ended
+  std::vector<OnePtr> ending_;  // neither in ones_ any more nor in ended_ yet
+  v1::NodeStats ended_;         // of versions that ended
   bool stopped_ = false;
 };
 

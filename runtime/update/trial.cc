@@ -17,8 +17,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "runtime/core/bundle.h"
+#include "runtime/net/clock.h"
 
 extern char** environ;
 
@@ -90,7 +90,9 @@ int Spawn(const std::vector<std::string>& argv, int output, pid_t* pid) {
 
 // Reads what the process says until it ends or the time is over; false in that case. The last of
 // its words are kept.
-bool ReadToEnd(pid_t pid, int output, absl::Time deadline, std::string* words, int* status) {
+bool ReadToEnd(pid_t pid, int output, absl::Duration limit, std::string* words, int* status) {
+  const Clock clock = SteadyClock();  // a device's clock may be set for the first time meanwhile
+  const absl::Time deadline = clock() + limit;
   bool open = true;
   while (true) {
     pollfd wait{output, POLLIN, 0};
@@ -101,10 +103,10 @@ bool ReadToEnd(pid_t pid, int output, absl::Time deadline, std::string* words, i
       if (got > 0) words->append(buffer, static_cast<size_t>(got));
       if (got == 0) open = false;
       if (words->size() > kMaxWords) words->erase(0, words->size() - kMaxWords);
-      if (got > 0) continue;
+      if (got > 0 && clock() <= deadline) continue;
     }
     if (waitpid(pid, status, WNOHANG) == pid) return true;
-    if (absl::Now() > deadline) return false;
+    if (clock() > deadline) return false;
   }
 }
 
@@ -134,7 +136,7 @@ absl::Status RunCommand(const std::vector<std::string>& argv, absl::Duration lim
   pipe.CloseWrite();
   std::string words;
   int status = 0;
-  const bool ended = ReadToEnd(pid, pipe.read_end(), absl::Now() + limit, &words, &status);
+  const bool ended = ReadToEnd(pid, pipe.read_end(), limit, &words, &status);
   if (!ended) {
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);

@@ -12,9 +12,9 @@
 #include <thread>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "ddnn/v1/bundle_service.pb.h"
+#include "runtime/net/clock.h"
 #include "runtime/update/bundle_service.h"
 #include "runtime/update/generations.h"
 
@@ -40,8 +40,8 @@ class Updater {
     absl::Duration tick = absl::Milliseconds(250);
     /// Nodes that have not taken a bundle by then are left behind, or hold it back: see the roots'.
     absl::Duration limit = absl::Minutes(2);
-    /// For tests; must not run backwards.
-    std::function<absl::Time()> now = absl::Now;
+    /// For tests; must not run backwards, as the wall clock may.
+    Clock now = SteadyClock();
   };
 
   /// `generations` and `service` (null in the device tier) must outlive it.

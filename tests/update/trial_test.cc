@@ -20,6 +20,7 @@ TEST(RunCommand, TellsHowAProcessEnded) {
   EXPECT_THAT(Shell("echo no such layer >&2; exit 3"),
               AllOf(HasSubstr("ended with 3"), HasSubstr("no such layer")));
   EXPECT_THAT(Shell("sleep 60", absl::Milliseconds(50)), HasSubstr("did not end within 50ms"));
+  EXPECT_THAT(Shell("while :; do echo on; done", absl::Milliseconds(50)), HasSubstr("did not end"));
   EXPECT_THAT(RunCommand({"/no/such/program"}, absl::Minutes(1)).ToString(),
               HasSubstr("/no/such/program"));
 }
