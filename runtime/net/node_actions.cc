@@ -42,6 +42,7 @@ void NodeHost::Impl::Do(Task task) {
                       [&](TellStart& start) { tier_server_->SendStart(start.child); },
                       [&](TellTreeReady&) { observer_->OnTreeReady(); },
                       [&](TellParent& parent) { observer_->OnParent(parent.up); },
+                      [&](TellRefused& refused) { observer_->OnRefused(refused.why); },
                       [&](TellWorking& working) { working.done(); },
                       [&](TellKept& kept) { observer_->OnKept(kept.kept); },
                       [&](TellKeptAck& ack) { observer_->OnKeptAck(ack.ack); }},

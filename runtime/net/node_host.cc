@@ -417,6 +417,10 @@ void NodeHost::Impl::OnKeptAck(const v1::KeptAck& ack) {
   Event([&](absl::Time, std::vector<Action>*) { queue_.emplace_back(TellKeptAck{ack}); });
 }
 
+void NodeHost::Impl::OnRefused(const absl::Status& why) {
+  Event([&](absl::Time, std::vector<Action>*) { queue_.emplace_back(TellRefused{why}); });
+}
+
 void NodeHost::Impl::OnStart() {
   Event([&](absl::Time, std::vector<Action>*) { TreeReadyLocked(); });
 }

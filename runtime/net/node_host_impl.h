@@ -31,6 +31,9 @@ struct TellTreeReady {};
 struct TellParent {
   bool up = false;
 };
+struct TellRefused {
+  absl::Status why;
+};
 struct TellWorking {
   std::function<void()> done;
 };
@@ -41,8 +44,8 @@ struct TellKept {
 struct TellKeptAck {
   v1::KeptAck ack;
 };
-using Task = std::variant<Action, TellReady, TellStart, TellTreeReady, TellParent, TellWorking,
-                          TellKept, TellKeptAck>;
+using Task = std::variant<Action, TellReady, TellStart, TellTreeReady, TellParent, TellRefused,
+                          TellWorking, TellKept, TellKeptAck>;
 
 /// What is behind a NodeHost. node_host.cc starts it and takes events in, node_actions.cc carries
 /// out what the policy wants done and ends it.
@@ -78,7 +81,7 @@ class NodeHost::Impl : public TierServer::Handler, public TierClient::Handler {
   void OnParentAnswer(const Answer& answer) override;
   void OnKeptAck(const v1::KeptAck& ack) override;
   void OnStart() override;
-  void OnRefused(const absl::Status& why) override { observer_->OnRefused(why); }
+  void OnRefused(const absl::Status& why) override;
 
   template <typename F>
   auto Locked(F&& read) const {

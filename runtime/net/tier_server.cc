@@ -400,13 +400,13 @@ grpc::Service* TierServer::service() { return state_->service.get(); }
 
 grpc::ServerBidiReactor<v1::Up, v1::Down>* TierServer::Join(grpc::CallbackServerContext* context) {
   auto stream = std::make_shared<Stream>(state_.get(), context);
+  stream->Begin();  // before Shutdown finds it. No reaction comes before this returns
   bool closed;
   {
     std::lock_guard<std::mutex> lock(state_->mu);
     closed = state_->closed;
     state_->live.insert(stream.get());
   }
-  stream->Begin();
   if (closed) stream->Close(absl::UnavailableError("the parent is shutting down"));
   return stream.get();
 }

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "ddnn/v1/tier.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/core/feature_codec.h"
@@ -217,10 +218,11 @@ TEST(NodeHost, RefusesABatchingDelayThatItsGatherDeadlineCannotWaitFor) {
               AllOf(HasSubstr("max_batching_delay 50ms"), HasSubstr("90ms")));
 }
 
-// Samples, requests, features and answers all wait to be sent; the hosts' timers send them.
+// Samples, requests, features and answers all wait to be sent; the hosts' timers send them. They
+// wait for long, so that a slow machine, too, offers many meanwhile.
 TEST(NodeHost, AnswersWhatWasBatchedInFewMessages) {
   const NetworkPlan plan = SmallNetwork('e');
-  Tree tree(plan, 0.5f, /*share_pixels=*/false, {}, absl::Milliseconds(20));
+  Tree tree(plan, 0.5f, /*share_pixels=*/false, {}, absl::Milliseconds(200));
   ASSERT_TRUE(tree.WaitForReady());
   std::mt19937_64 random(1);
   const size_t kSamples = 300;
@@ -467,6 +469,57 @@ TEST(NodeHost, IsRefusedWithAnotherBundle) {
   ASSERT_TRUE(host.ok());
   ASSERT_TRUE(watcher.waiter.WaitUntil([&] { return !watcher.refused.ok(); }));
   EXPECT_EQ(watcher.refused.code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// A parent that takes its time to refuse.
+class Refusing : public v1::TierService::Service {
+ public:
+  grpc::Status Join(grpc::ServerContext*, grpc::ServerReaderWriter<v1::Down, v1::Up>*) override {
+    waiter.WaitUntil([&] { return refuse; });
+    return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "no");
+  }
+
+  Waiter waiter;
+  bool refuse = false;
+};
+
+TEST(NodeHost, TellsARefusalWhenNothingElseIsBeingTold) {
+  class Slow : public NodeObserver {
+   public:
+    explicit Slow(Refusing* parent) : parent_(parent) {}
+    void OnAnswer(const Answer&) override {
+      telling_ = true;
+      parent_->waiter.Change([&] { parent_->refuse = true; });
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));  // for what must not come
+      telling_ = false;
+    }
+    void OnRefused(const absl::Status&) override {
+      EXPECT_FALSE(telling_);
+      waiter.Change([&] { refused = true; });
+    }
+    Waiter waiter;
+    bool refused = false;
+
+   private:
+    Refusing* const parent_;
+    std::atomic<bool> telling_{false};
+  };
+  Refusing parent;
+  Slow watcher(&parent);
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&parent);
+  const auto server = builder.BuildAndStart();
+  NodeHost::Options options;
+  options.parent = absl::StrCat("127.0.0.1:", port);
+  const Bundle bundle = FakeBundle(SmallNetwork('b'));
+  auto host = NodeHost::Start(bundle, CreateFakeEngine, options, &watcher);
+  ASSERT_TRUE(host.ok()) << host.status();
+  (*host)->OfferShed({0, 1}, "device busy");
+  EXPECT_TRUE(watcher.waiter.WaitUntil([&] { return watcher.refused; }));
+  (*host)->Stop();
+  server->Shutdown();
 }
 
 TEST(NodeHost, RefusesOptionsThatDoNotFitTheNode) {
