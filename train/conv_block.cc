@@ -20,7 +20,7 @@ using torch::autograd::variable_list;
 // Weight gradients are summed per chunk of samples, then chunk by chunk, whatever thread did which.
 constexpr int64_t kChunks = 8;
 
-bool Present(const float* mask, const ConvGeometry& g, int64_t sample, int64_t group) {
+bool Present(const float* mask, const PlaneGeometry& g, int64_t sample, int64_t group) {
   return mask == nullptr || mask[sample * g.s.groups + group] > 0;
 }
 
@@ -37,7 +37,7 @@ struct Statistics {
   std::vector<double> count, mean, squares;
 };
 
-Statistics JoinMoments(const ConvGeometry& g, const float* mask, const Sums& sums) {
+Statistics JoinMoments(const PlaneGeometry& g, const float* mask, const Sums& sums) {
   const int64_t channels = g.out_channels();
   const double area = static_cast<double>(g.out_area);
   Statistics all{std::vector<double>(channels, 0.0), std::vector<double>(channels, 0.0),
@@ -79,7 +79,7 @@ struct Slope {
 
 // What the steps of a backward pass read.
 struct Backward {
-  const ConvGeometry& g;
+  const PlaneGeometry& g;
   const at::Tensor& x;
   const float* mask;
   const float* dy;      // [B, G*F, out_area]
@@ -90,7 +90,7 @@ struct Backward {
 };
 
 Sums GradientSums(const Backward& back) {
-  const ConvGeometry& g = back.g;
+  const PlaneGeometry& g = back.g;
   const int64_t channels = g.out_channels();
   Sums sums{std::vector<float>(g.batch * channels), std::vector<float>(g.batch * channels)};
   at::parallel_for(0, g.batch, 1, [&](int64_t begin, int64_t end) {
@@ -107,7 +107,7 @@ Sums GradientSums(const Backward& back) {
 // Batch norm backwards: gradients of gamma and beta [G*F] of this rank's samples, and the slopes,
 // which follow from those of all ranks.
 std::vector<Slope> Slopes(const Backward& back, const float* inverse, float* dgamma, float* dbeta) {
-  const ConvGeometry& g = back.g;
+  const PlaneGeometry& g = back.g;
   const int64_t channels = g.out_channels();
   const Sums sums = GradientSums(back);
   std::vector<double> joint(3 * channels, 0.0);
@@ -135,7 +135,7 @@ std::vector<Slope> Slopes(const Backward& back, const float* inverse, float* dga
 // The rest of the way down: gradients of the input, if `dx` is defined, and of the weights.
 void ConvolutionGradients(const Backward& back, const float* weight, const at::Tensor& dx,
                           float* dweight) {
-  const ConvGeometry& g = back.g;
+  const PlaneGeometry& g = back.g;
   const PlaneKernels& k = Kernels();
   const bool needs_dx = dx.defined();
   const int64_t input = g.s.channels * g.height * g.width;
@@ -183,7 +183,7 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
                             const at::Tensor& gamma, const at::Tensor& beta, const at::Tensor& mean,
                             const at::Tensor& variance, const ConvBlockShape& shape) {
     const at::Tensor x = input.contiguous();
-    const ConvGeometry g(shape, x.size(0), x.size(2), x.size(3));
+    const PlaneGeometry g(shape, x.size(0), x.size(2), x.size(3));
     const PlaneKernels& k = Kernels();
     const float* mask = MaskValues(present);
     const int64_t channels = g.out_channels();
@@ -240,7 +240,7 @@ struct ConvBlockFunction : torch::autograd::Function<ConvBlockFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[2], &gamma = saved[3], &inverse = saved[6];
-    const ConvGeometry g(Recall(context), x.size(0), x.size(2), x.size(3));
+    const PlaneGeometry g(Recall(context), x.size(0), x.size(2), x.size(3));
     const at::Tensor dy = gradients[0].contiguous();
     Backward back{g,
                   x,

@@ -18,14 +18,14 @@ constexpr int64_t kSlack = PlaneKernels::kSlack;
 int64_t InFours(int64_t filters) { return (filters + kFours - 1) / kFours * kFours; }
 
 int64_t Aligned(int64_t floats) {
-  constexpr int64_t kAlign = ConvGeometry::kAlign;
+  constexpr int64_t kAlign = PlaneGeometry::kAlign;
   return (floats + kAlign - 1) / kAlign * kAlign;
 }
 
 }  // namespace
 
-ConvGeometry::ConvGeometry(const ConvBlockShape& shape, int64_t batch, int64_t height,
-                           int64_t width)
+PlaneGeometry::PlaneGeometry(const ConvBlockShape& shape, int64_t batch, int64_t height,
+                             int64_t width)
     : s(shape), batch(batch), height(height), width(width) {
   pitch = width + 2 * s.padding;
   conv_height = height + 2 * s.padding - s.kernel + 1;
@@ -51,19 +51,19 @@ ConvGeometry::ConvGeometry(const ConvBlockShape& shape, int64_t batch, int64_t h
 }
 
 AlignedFloats::AlignedFloats(int64_t size, float value)
-    : memory_(size + ConvGeometry::kAlign, value), size_(size) {
+    : memory_(size + PlaneGeometry::kAlign, value), size_(size) {
   void* begin = memory_.data();
   size_t space = memory_.size() * sizeof(float);
   begin_ = static_cast<float*>(
-      std::align(ConvGeometry::kAlign * sizeof(float), size * sizeof(float), begin, space));
+      std::align(PlaneGeometry::kAlign * sizeof(float), size * sizeof(float), begin, space));
 }
 
-ConvScratch::ConvScratch(const ConvGeometry& g)
+ConvScratch::ConvScratch(const PlaneGeometry& g)
     : in(g.s.channels * g.in_plane, 0.0f),
       conv(g.s.filters * g.conv_plane, -std::numeric_limits<float>::infinity()),
       row(2 * (g.pitch + kSlack), 0.0f) {}
 
-void CopyPadded(const ConvGeometry& g, const at::Tensor& x, int64_t sample, int64_t group,
+void CopyPadded(const PlaneGeometry& g, const at::Tensor& x, int64_t sample, int64_t group,
                 float* planes) {
   const int64_t area = g.height * g.width;
   const int64_t at = (sample * g.s.groups + group) * g.s.channels * area;
@@ -80,7 +80,7 @@ void CopyPadded(const ConvGeometry& g, const at::Tensor& x, int64_t sample, int6
   }
 }
 
-std::vector<float> ForwardWeights(const ConvGeometry& g, const float* weight) {
+std::vector<float> ForwardWeights(const PlaneGeometry& g, const float* weight) {
   std::vector<float> packed(g.s.groups * g.fours * g.taps, 0.0f);
   for (int64_t group = 0; group < g.s.groups; ++group) {
     for (int64_t f = 0; f < g.s.filters; ++f) {
@@ -92,7 +92,7 @@ std::vector<float> ForwardWeights(const ConvGeometry& g, const float* weight) {
   return packed;
 }
 
-std::vector<float> BackwardWeights(const ConvGeometry& g, const float* weight) {
+std::vector<float> BackwardWeights(const PlaneGeometry& g, const float* weight) {
   const int64_t area = g.s.kernel * g.s.kernel, inputs = InFours(g.s.channels);
   std::vector<float> packed(g.s.groups * inputs * g.s.filters * area, 0.0f);
   for (int64_t group = 0; group < g.s.groups; ++group) {
@@ -108,7 +108,7 @@ std::vector<float> BackwardWeights(const ConvGeometry& g, const float* weight) {
   return packed;
 }
 
-void ConvolveAndPool(const ConvGeometry& g, const float* weights, ConvScratch* scratch,
+void ConvolveAndPool(const PlaneGeometry& g, const float* weights, ConvScratch* scratch,
                      float* pooled, uint8_t* where) {
   const PlaneKernels& k = Kernels();
   const float lowest = -std::numeric_limits<float>::infinity();
@@ -133,7 +133,7 @@ void ConvolveAndPool(const ConvGeometry& g, const float* weights, ConvScratch* s
   }
 }
 
-void Unpool(const ConvGeometry& g, const float* dpooled, const uint8_t* where, float* planes) {
+void Unpool(const PlaneGeometry& g, const float* dpooled, const uint8_t* where, float* planes) {
   const int64_t kernel = g.s.pool_kernel;
   std::vector<int64_t> place(std::max<int64_t>(kernel * kernel, 1), 0);
   for (int64_t k = 0; k < kernel * kernel; ++k) place[k] = k / kernel * g.pitch + k % kernel;
@@ -155,7 +155,7 @@ void Unpool(const ConvGeometry& g, const float* dpooled, const uint8_t* where, f
   }
 }
 
-void ReduceWeightGradient(const ConvGeometry& g, const std::vector<std::vector<float>>& sums,
+void ReduceWeightGradient(const PlaneGeometry& g, const std::vector<std::vector<float>>& sums,
                           const float* weight, float* out) {
   std::vector<const float*> chunks;
   for (const std::vector<float>& chunk : sums) chunks.push_back(chunk.data());
@@ -176,7 +176,7 @@ void ReduceWeightGradient(const ConvGeometry& g, const std::vector<std::vector<f
   });
 }
 
-void ConvolveBack(const ConvGeometry& g, const std::vector<float>& weights, int64_t group,
+void ConvolveBack(const PlaneGeometry& g, const std::vector<float>& weights, int64_t group,
                   const float* planes, float* scratch, float* to) {
   const int64_t area = g.s.kernel * g.s.kernel, back = (g.s.kernel - 1) * (g.pitch + 1);
   Kernels().convolve(planes + g.lead - back + g.s.padding * g.pitch, g.dy_plane,

@@ -12,10 +12,10 @@ namespace ddnn::train {
 
 /// Where everything lies in the planes of one node and sample, in floats. What is loaded or stored
 /// again and again begins at multiples of kAlign, if the plane's memory does.
-struct ConvGeometry {
+struct PlaneGeometry {
   static constexpr int64_t kAlign = 16;
 
-  ConvGeometry(const ConvBlockShape& shape, int64_t batch, int64_t height, int64_t width);
+  PlaneGeometry(const ConvBlockShape& shape, int64_t batch, int64_t height, int64_t width);
 
   ConvBlockShape s;
   int64_t batch, height, width;
@@ -46,37 +46,37 @@ class AlignedFloats {
 
 /// The planes of one node and sample, which stay in the cache.
 struct ConvScratch {
-  explicit ConvScratch(const ConvGeometry& g);
+  explicit ConvScratch(const PlaneGeometry& g);
   AlignedFloats in, conv, row;
 };
 
 /// Signs of the weights as PlaneKernels::convolve takes them: [G][F / 4][C][K][K][4].
-std::vector<float> ForwardWeights(const ConvGeometry& g, const float* weight);
+std::vector<float> ForwardWeights(const PlaneGeometry& g, const float* weight);
 /// The same turned around, filters and channels exchanged: [G][C / 4][F][K][K][4].
-std::vector<float> BackwardWeights(const ConvGeometry& g, const float* weight);
+std::vector<float> BackwardWeights(const PlaneGeometry& g, const float* weight);
 
 /// Copies one node's channels of one sample between the padding, which stays zero. Pixels, uint8,
 /// are put into the network's units.
-void CopyPadded(const ConvGeometry& g, const at::Tensor& x, int64_t sample, int64_t group,
+void CopyPadded(const PlaneGeometry& g, const at::Tensor& x, int64_t sample, int64_t group,
                 float* planes);
 
 /// The convolution's result for one node and sample, pooled.
 /// \param where  which of a window's places is the largest; null without a pool
-void ConvolveAndPool(const ConvGeometry& g, const float* weights, ConvScratch* scratch,
+void ConvolveAndPool(const PlaneGeometry& g, const float* weights, ConvScratch* scratch,
                      float* pooled, uint8_t* where);
 
 /// Gradients of one node and sample, from behind the pool to the convolution's place; zeros
 /// between.
-void Unpool(const ConvGeometry& g, const float* dpooled, const uint8_t* where, float* planes);
+void Unpool(const PlaneGeometry& g, const float* dpooled, const uint8_t* where, float* planes);
 
 /// Gradient of one node's input, from what Unpool made.
 /// \param scratch  as in_planes; left undefined
-void ConvolveBack(const ConvGeometry& g, const std::vector<float>& weights, int64_t group,
+void ConvolveBack(const PlaneGeometry& g, const std::vector<float>& weights, int64_t group,
                   const float* planes, float* scratch, float* to);
 
 /// Sums of all chunks, in order, and of vector lanes, where the straight-through estimator lets
 /// them pass.
-void ReduceWeightGradient(const ConvGeometry& g, const std::vector<std::vector<float>>& sums,
+void ReduceWeightGradient(const PlaneGeometry& g, const std::vector<std::vector<float>>& sums,
                           const float* weight, float* out);
 
 }  // namespace ddnn::train

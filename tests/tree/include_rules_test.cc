@@ -199,6 +199,27 @@ TEST(IncludeRules, FindEveryFormOfAnInclude) {
               testing::ElementsAre("a/b.h", "c.h"));
 }
 
+// All parts share one namespace: two classes of one name in one program are one to the linker.
+TEST(Headers, NameEachClassOnce) {
+  static const std::regex kClass(
+      R"(^(?:class|struct)(?: [A-Z_]+(?:\([^)]*\))?)* (\w+)(?: final)?(?: : .*| \{.*)$)");
+  std::map<std::string, std::string> where;
+  for (const char* top :
+       {"models", "datasets", "runtime", "train", "device", "edge", "cloud", "tools"}) {
+    for (const std::string& file : Sources(top)) {
+      if (fs::path(file).extension() != ".h") continue;
+      std::ifstream lines(Root() / file);
+      std::smatch found;
+      for (std::string line; std::getline(lines, line);) {
+        if (!std::regex_search(line, found, kClass)) continue;
+        const auto [other, is_new] = where.emplace(found[1], file);
+        EXPECT_TRUE(is_new) << found[1] << ": " << other->second << " and " << file;
+      }
+    }
+  }
+  EXPECT_GT(where.size(), 100u);
+}
+
 // Protocol buffers include no message of a higher part, because there is only one folder of them.
 TEST(IncludeRules, ProtoFilesImportOnlyTheirOwn) {
   static const std::regex kImport(R"(import\s+"([^"]+)\")");
