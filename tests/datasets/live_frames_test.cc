@@ -82,7 +82,7 @@ TEST_P(NetworkCamera, MayGoAndComeBack) {
   const absl::Duration since_1970 = absl::Now() - absl::UnixEpoch();
   EXPECT_NEAR(static_cast<double>(frame.sequence), absl::ToDoubleSeconds(since_1970) * 50, 500);
   camera.Stop();
-  Until(source.get(), [&](const Frame&) { return source->counts().losses == 1; });
+  Until(source.get(), [&](const Frame&) { return source->counts().losses >= 1; });
   EXPECT_TRUE(Until(source.get(), Absent).pixels.empty());
   camera.Restart();
   Until(source.get(), Present);
@@ -107,7 +107,7 @@ TEST(LiveFrames, AVideoAsACameraBeginsAgainAfterItsEnd) {
   const auto source = Open("video:" + path + "?live=true", options);
   EXPECT_TRUE(source->live());
   Until(source.get(), Present);
-  Until(source.get(), [&](const Frame&) { return source->counts().losses == 1; });
+  Until(source.get(), [&](const Frame&) { return source->counts().losses >= 1; });
   Until(source.get(), Absent);
   Until(source.get(), Present);
   EXPECT_FALSE(Open("video:" + path + "?live=false", options)->live());
@@ -308,7 +308,7 @@ TEST_F(WatchedFolderTest, IsALiveSourceThatOutlivesItsFolder) {
     return !frame.absent;
   });
   std::filesystem::remove_all(path);
-  Until(source.get(), [&](const Frame&) { return source->counts().losses == 1; });
+  Until(source.get(), [&](const Frame&) { return source->counts().losses >= 1; });
   std::filesystem::create_directory(path);
   const Frame frame = Until(source.get(), [&](const Frame& frame) {
     Put(absl::StrCat("inner/", ++put, ".png"), 'q');

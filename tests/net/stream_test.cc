@@ -133,7 +133,7 @@ class RawChild {
   explicit RawChild(const std::string& address)
       : stub_(v1::TierService::NewStub(
             grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
-    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
     stream_ = stub_->Join(&context_);
   }
   ~RawChild() {
@@ -475,6 +475,7 @@ TEST_F(TierClientTest, SaysItsClockWhenAStreamBeginsAndThenSeldom) {
   const absl::Time clock = absl::FromUnixSeconds(1234567890);
   TierClient::Options options = Options(0);
   options.wall_clock = [clock] { return clock; };
+  options.clock_period = absl::Hours(1);
   TierClient client(plan_, options, &up_);
   client.TellClock();
   client.Start();
@@ -770,8 +771,8 @@ TEST_F(TierClientTest, NoticesALinkThatSwallowsEverything) {
   TierClient::Options options = Options(0);
   options.target = proxy.address();
   options.keepalive_time = absl::Milliseconds(100);
-  options.keepalive_timeout = absl::Milliseconds(100);
-  options.min_backoff = absl::Minutes(1);  // one loss is enough
+  options.keepalive_timeout = absl::Seconds(2);  // a slow machine answers within that
+  options.min_backoff = absl::Minutes(1);        // one loss is enough
   options.max_backoff = absl::Minutes(1);
   TierClient client(plan_, options, &up_);
   client.Start();

@@ -22,7 +22,7 @@ class Waiter {
   template <typename F>
   bool WaitUntil(F&& condition) {
     std::unique_lock<std::mutex> lock(mu_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), condition);
+    return changed_.wait_for(lock, std::chrono::minutes(1), condition);
   }
 
   template <typename F>

@@ -97,7 +97,9 @@ class GenerationsTest : public UpdateTest {
   GenerationsTest() {
     Generations::Options options;
     options.factory = CreateLiteEngine;
-    options.observer = [this](const SharedFiles&) { return PassTo(&ears_); };
+    options.observer = [this](const SharedFiles&) {
+      return std::make_unique<PassingObserver>(&ears_);
+    };
     options.host = [this](const SharedFiles&) -> absl::StatusOr<NodeHost::Options> {
       NodeHost::Options host;
       host.node.sample_deadline = absl::Minutes(1);

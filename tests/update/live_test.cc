@@ -44,6 +44,7 @@ TEST_F(LiveTest, ANewBundleTakesOverWithoutLosingASample) {
     EXPECT_EQ(stats.entered(), offered_) << stats.node() << ": in both versions";
     EXPECT_EQ(stats.answered(), offered_) << stats.node();
   }
+  devices_[1].updater->Stop();  // it saves what it prefers at the end of a step
   EXPECT_EQ(devices_[1].kept->state().bundle(), second_->bundle.sha256_hex());
   EXPECT_EQ(devices_[1].kept->state().before(), first_->bundle.sha256_hex());
 }
@@ -119,6 +120,7 @@ TEST_F(LiveTest, ABundleThatOneDeviceRefusesIsWithdrawnEverywhere) {
                                    std::filesystem::file_time_type::clock::now());
   for (int i = 0; i < 50; ++i) OfferNext();
   EXPECT_EQ(trials, 1);
+  devices_[1].updater->Stop();  // whose state it is while it runs
   ASSERT_EQ(devices_[1].kept->state().refused_size(), 1);
   EXPECT_EQ(devices_[1].kept->state().refused(0).bundle(), second_->bundle.sha256_hex());
   Draw("third");

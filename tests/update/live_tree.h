@@ -138,7 +138,9 @@ class LiveTreeTest : public UpdateTest {
     ASSERT_TRUE(kept.ok()) << kept.status();
     node->kept = *std::move(kept);
     node->link = std::make_unique<ParentLink>(parent);
-    const auto first = FirstBundle(node->kept.get(), node->link.get(), place);
+    FirstBundleOptions first_options;
+    first_options.ask_limit = absl::Minutes(1);  // the parent is there, however slow
+    const auto first = FirstBundle(node->kept.get(), node->link.get(), place, first_options);
     ASSERT_TRUE(first.ok()) << first.status();
     auto started = Generations::Start(GenerationsOptions(node, tier, index, parent_port), *first);
     ASSERT_TRUE(started.ok()) << started.status();
@@ -146,6 +148,7 @@ class LiveTreeTest : public UpdateTest {
     ChildUpdater::ChildOptions child;
     child.place = place;
     child.retry = absl::Milliseconds(10);
+    child.prove_time = absl::InfiniteDuration();
     auto updater =
         std::make_unique<ChildUpdater>(UpdaterOptions(tier, index), child, node->generations.get(),
                                        node->service.get(), node->link.get(), node->kept.get());
