@@ -21,6 +21,7 @@
 #include "runtime/lite/binary_block.h"
 #include "runtime/lite/bit_kernels.h"
 #include "runtime/lite/lite_engine.h"
+#include "runtime/lite/winograd.h"
 #include "runtime/lite/xnnpack_ops.h"
 #include "runtime/torch/torch_engine.h"
 #include "tests/engine/section_values.h"
@@ -95,19 +96,21 @@ void CountedBits(benchmark::State& state) {
       benchmark::Counter(64.0 * words.size(), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void FloatConv(benchmark::State& state) {
+// As in a section, or by XNNPACK.
+void FloatConv(benchmark::State& state, bool winograd) {
   std::mt19937 rng(kSeed);
   std::normal_distribution<float> normal;
   lite::FloatWeights weights;
   weights.kernel.resize(kChannels * kChannels * kKernel * kKernel);
   for (float& w : weights.kernel) w = normal(rng);
   const Shape shape{kChannels, kSize, kSize};
-  auto op = lite::MakeFloatConv({kKernel, 1, 1}, weights, shape, shape);
+  const auto op = winograd ? lite::MakeWinogradConv(1, weights, shape, shape)
+                           : *lite::MakeFloatConv({kKernel, 1, 1}, weights, shape, shape);
   // As between two layers.
   lite::Values in = lite::MakeValues(shape, lite::Form::kPixelFloats), out = in;
   for (float& x : in.floats) x = normal(rng);
   for (auto _ : state) {
-    benchmark::DoNotOptimize((*op)->Run(in, &out));
+    benchmark::DoNotOptimize(op->Run(in, &out));
     benchmark::ClobberMemory();
   }
 }
@@ -131,7 +134,8 @@ void RegisterAll() {
   }
   benchmark::RegisterBenchmark("popcount", CountedBits);
   benchmark::RegisterBenchmark("conv/binary", BinaryConv);
-  benchmark::RegisterBenchmark("conv/float", FloatConv);
+  benchmark::RegisterBenchmark("conv/float", FloatConv, true);
+  benchmark::RegisterBenchmark("conv/float_xnnpack", FloatConv, false);
   benchmark::RegisterBenchmark("conv/torch", TorchConv, at::MemoryFormat::Contiguous);
   benchmark::RegisterBenchmark("conv/torch_channels_last", TorchConv,
                                at::MemoryFormat::ChannelsLast);
@@ -157,6 +161,7 @@ class Medians : public benchmark::ConsoleReporter {
     for (const char* torch : {"conv/torch", "conv/torch_channels_last"}) {
       Ratio("binary convolution", torch, "conv/binary");
       Ratio("float convolution", torch, "conv/float");
+      Ratio("XNNPACK's float convolution", torch, "conv/float_xnnpack");
     }
     if (rate_.count("popcount") > 0 && rate_.count("conv/binary") > 0) {
       std::printf("binary convolution: %.2f of the popcount rate\n",

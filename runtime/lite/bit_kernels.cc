@@ -1,11 +1,8 @@
 // Compiled once for each set of instructions: foreach_target.h includes this file anew.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/lite/bit_kernels.cc"
-// VPOPCNTDQ is in this one.
-#define HWY_WANT_AVX3_DL 1
-#define HWY_WANT_SSE4 1
-// Vectors without a size cannot be in arrays; a device has none of these.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#include "runtime/lite/kernel_targets.h"
+// Behind it: what kernels are compiled for.
 #include <hwy/foreach_target.h>
 // The order matters: what follows is compiled for each target.
 #include <hwy/highway.h>

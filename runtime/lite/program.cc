@@ -12,6 +12,7 @@
 #include "runtime/lite/binary_ops.h"
 #include "runtime/lite/pointwise_ops.h"
 #include "runtime/lite/pool_ops.h"
+#include "runtime/lite/winograd.h"
 #include "runtime/lite/xnnpack_ops.h"
 
 namespace ddnn {
@@ -170,8 +171,13 @@ class Compiler {
     const size_t count =
         size_t{1} * conv.filters() * slot.in.shape.channels * conv.kernel() * conv.kernel();
     const ConvGeometry geometry{conv.kernel(), std::max(1, conv.stride()), conv.padding()};
-    auto op =
-        MakeFloatConv(geometry, WeightsOf(conv, binary, count), slot.in.shape, slot.out.shape);
+    const FloatWeights weights = WeightsOf(conv, binary, count);
+    const Shape &in = slot.in.shape, &out = slot.out.shape;
+    if (WinogradPays(geometry, in, out)) {
+      Push(MakeWinogradConv(geometry.padding, weights, in, out), out, Form::kPixelFloats);
+      return absl::OkStatus();
+    }
+    auto op = MakeFloatConv(geometry, weights, in, out);
     if (!op.ok()) return op.status();
     Push(*std::move(op), slot.out.shape, Form::kPixelFloats);
     return absl::OkStatus();

@@ -71,8 +71,8 @@ INSTANTIATE_TEST_SUITE_P(Sections, AllocationTest,
     name: 'float' views: 1 class_name: ['a', 'b']
     input { channels: 1 height: 16 width: 16 offset: 128 scale: 0.0078125 }
     tier { name: 'device'
-           layer { conv { filters: 8 kernel: 3 padding: 1 } } layer { batch_norm {} } layer { relu {} }
-           layer { max_pool { kernel: 2 } } layer { conv { filters: 4 kernel: 3 } }
+           layer { conv { filters: 16 kernel: 3 padding: 1 } } layer { batch_norm {} } layer { relu {} }
+           layer { max_pool { kernel: 2 } } layer { conv { filters: 24 kernel: 3 } }
            layer { batch_norm {} } layer { sign {} }
            exit { name: 'e' layer { flatten {} } layer { linear { outputs: 2 } } } })"));
 
