@@ -96,18 +96,30 @@ void CountedBits(benchmark::State& state) {
       benchmark::Counter(64.0 * words.size(), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// As in a section, or by XNNPACK.
-void FloatConv(benchmark::State& state, bool winograd) {
+// By how much Winograd's convolution is faster than XNNPACK's, from where it begins to be used.
+struct FloatShape {
+  int channels, filters, size;
+
+  std::string Name() const {
+    const std::string side = std::to_string(size);
+    return std::to_string(channels) + "-" + std::to_string(filters) + "/" + side + "x" + side;
+  }
+};
+constexpr FloatShape kFloatShapes[] = {{16, 24, 3},  {16, 24, 7},  {64, 64, 7},  {128, 128, 8},
+                                       {24, 64, 16}, {64, 64, 16}, {16, 24, 32}, {24, 24, 32}};
+
+void FloatConv(benchmark::State& state, const FloatShape& size, bool winograd) {
   std::mt19937 rng(kSeed);
   std::normal_distribution<float> normal;
   lite::FloatWeights weights;
-  weights.kernel.resize(kChannels * kChannels * kKernel * kKernel);
+  weights.kernel.resize(size.channels * size.filters * kKernel * kKernel);
   for (float& w : weights.kernel) w = normal(rng);
-  const Shape shape{kChannels, kSize, kSize};
-  const auto op = winograd ? lite::MakeWinogradConv(1, weights, shape, shape)
-                           : *lite::MakeFloatConv({kKernel, 1, 1}, weights, shape, shape);
+  const Shape from{size.channels, size.size, size.size}, to{size.filters, size.size, size.size};
+  const auto op = winograd ? lite::MakeWinogradConv(1, weights, from, to)
+                           : *lite::MakeFloatConv({kKernel, 1, 1}, weights, from, to);
   // As between two layers.
-  lite::Values in = lite::MakeValues(shape, lite::Form::kPixelFloats), out = in;
+  lite::Values in = lite::MakeValues(from, lite::Form::kPixelFloats);
+  lite::Values out = lite::MakeValues(to, lite::Form::kPixelFloats);
   for (float& x : in.floats) x = normal(rng);
   for (auto _ : state) {
     benchmark::DoNotOptimize(op->Run(in, &out));
@@ -134,11 +146,17 @@ void RegisterAll() {
   }
   benchmark::RegisterBenchmark("popcount", CountedBits);
   benchmark::RegisterBenchmark("conv/binary", BinaryConv);
-  benchmark::RegisterBenchmark("conv/float", FloatConv, true);
-  benchmark::RegisterBenchmark("conv/float_xnnpack", FloatConv, false);
+  const FloatShape usual = {kChannels, kChannels, kSize};
+  benchmark::RegisterBenchmark("conv/float", FloatConv, usual, true);
+  benchmark::RegisterBenchmark("conv/float_xnnpack", FloatConv, usual, false);
   benchmark::RegisterBenchmark("conv/torch", TorchConv, at::MemoryFormat::Contiguous);
   benchmark::RegisterBenchmark("conv/torch_channels_last", TorchConv,
                                at::MemoryFormat::ChannelsLast);
+  for (const FloatShape& shape : kFloatShapes) {
+    const std::string name = shape.Name();
+    benchmark::RegisterBenchmark(("float/" + name).c_str(), FloatConv, shape, true);
+    benchmark::RegisterBenchmark(("float_xnnpack/" + name).c_str(), FloatConv, shape, false);
+  }
 }
 
 class Medians : public benchmark::ConsoleReporter {
@@ -161,7 +179,11 @@ class Medians : public benchmark::ConsoleReporter {
     for (const char* torch : {"conv/torch", "conv/torch_channels_last"}) {
       Ratio("binary convolution", torch, "conv/binary");
       Ratio("float convolution", torch, "conv/float");
-      Ratio("XNNPACK's float convolution", torch, "conv/float_xnnpack");
+    }
+    Ratio("float convolution", "conv/float_xnnpack", "conv/float", "XNNPACK's");
+    for (const FloatShape& shape : kFloatShapes) {
+      const std::string name = shape.Name();
+      Ratio("float convolution " + name, "float_xnnpack/" + name, "float/" + name, "XNNPACK's");
     }
     if (rate_.count("popcount") > 0 && rate_.count("conv/binary") > 0) {
       std::printf("binary convolution: %.2f of the popcount rate\n",
@@ -174,10 +196,11 @@ class Medians : public benchmark::ConsoleReporter {
     const auto found = seconds_.find(name);
     return found == seconds_.end() ? 0 : found->second;
   }
-  void Ratio(const char* what, const std::string& slow, const std::string& fast) const {
+  void Ratio(const std::string& what, const std::string& slow, const std::string& fast,
+             const char* whose = "LibTorch's") const {
     if (Seconds(slow) == 0 || Seconds(fast) == 0) return;
-    std::printf("%s: %.2f times as fast as LibTorch's (%s)\n", what, Seconds(slow) / Seconds(fast),
-                slow.c_str());
+    std::printf("%s: %.2f times as fast as %s (%s)\n", what.c_str(), Seconds(slow) / Seconds(fast),
+                whose, slow.c_str());
   }
 
   std::map<std::string, double> seconds_, rate_;

@@ -18,11 +18,11 @@ bool WinogradPays(const ConvGeometry& geometry, const Shape& in, const Shape& ou
 
 /// Pixel floats [H, W, C] -> pixel floats [H', W', filters], in the best instructions there are
 /// (runtime/lite/bit_kernels.h), for a kernel of 3x3 at stride 1 with any padding; C and filters
-/// 16 or more. Holds the transformed weights, 16/9 of the weights' size, and
-/// 4 KiB * (C + filters) of scratch memory or less.
+/// 16 or more. Holds the transformed weights, 16/9 of the weights' size, and about
+/// 4 KiB * (C + filters, a multiple of 16) of scratch memory or less.
 ///
-/// Rounding: sums of N(0, 1) differ by up to 1e-5 from those in double. They are exact where
-/// inputs and weights are multiples of powers of 2 and a sum fits in 19 bits of them.
+/// Rounding: a sum has C terms instead of 9 C, and is as near the exact one as XNNPACK's or nearer.
+/// Where all terms are multiples of a small power of 1/2 it is exact, as XNNPACK's is.
 std::unique_ptr<Op> MakeWinogradConv(int padding, const FloatWeights& weights, const Shape& in,
                                      const Shape& out);
 
