@@ -30,13 +30,16 @@ class BitBlock : public Op {
         padding_(block.conv->padding()),
         joined_(kernel_ * in.channels <= 64),
         pixel_words_(WordsFor(in.channels)),
+        step_(stride_ * pixel_words_),
         row_words_((in.width + 2 * padding_) * pixel_words_),
         filters_((sums_.channels + kFilterStep - 1) / kFilterStep * kFilterStep),
         plane_(size_t{1} * sums_.height * sums_.width),
         end_(block),
         at_(block.threshold->at().begin(), block.threshold->at().end()),
+        differing_(filters_),
         picture_((in.height + 2 * padding_) * row_words_),
         joined_rows_(joined_ ? picture_.size() : 0),
+        paired_(picture_.size()),
         reached_(plane_ * end_.groups()) {
     AddWeights(*block.conv);
     rows_ = Clip(sums_.height, in.height, &row_class_);
@@ -49,12 +52,14 @@ class BitBlock : public Op {
   absl::Status Run(const Values& in, Values* out) override {
     LayOut(in.bits.data());
     const uint64_t* picture = joined_ ? joined_rows_.data() : picture_.data();
-    BitFilters filters = {places_.size(), places_.data(), filters_, weights_.data(), nullptr};
+    if (pairs_ > 0) CountPaired(picture, paired_.size(), paired_.data());
+    BitFilters filters = {pairs_,   places_.size() - pairs_, places_.data(),
+                          filters_, weights_.data(),         nullptr};
     for (int y = 0; y < sums_.height; ++y) {
       const uint64_t* row = picture + y * stride_ * row_words_;
       filters.limits = &limits_[row_class_[y] * columns_.size() * filters_];
-      CompareDifferences(filters, row, stride_ * pixel_words_, column_class_.data(), sums_.width,
-                         &reached_[y * sums_.width], plane_);
+      CompareDifferences(filters, row, &paired_[row - picture], step_, column_class_.data(),
+                         sums_.width, &reached_[y * sums_.width], plane_);
     }
     end_.Run(reached_.data(), plane_, sums_.width, out->bits.data());
     return absl::OkStatus();
@@ -87,18 +92,35 @@ class BitBlock : public Op {
       }
       filters.push_back(of_filter);
     }
-    const size_t words_in_row = joined_ ? 1 : kernel_ * pixel_words_;
-    for (size_t half = 0; half < 2 * words; ++half) {
-      const size_t word = half / 2, shift = half % 2 * 32;
-      if (used[word] >> shift == 0) continue;
-      const size_t from_first = word / words_in_row * row_words_ + word % words_in_row;
-      places_.push_back(static_cast<uint32_t>(2 * from_first + half % 2));
-      for (size_t f = 0; f < filters_; ++f) {
-        weights_.push_back(f < filters.size() ? static_cast<uint32_t>(filters[f][word] >> shift)
-                                              : 0);
+    // Words whose high half is used come first.
+    for (const bool pair : {true, false}) {
+      for (size_t word = 0; word < words; ++word) {
+        if ((used[word] >> 32 != 0) == pair) AddWord(word, pair, filters);
       }
     }
     CountOnes(conv);
+  }
+
+  // As BitFilters has them.
+  void AddWord(size_t word, bool pair, const std::vector<std::vector<uint64_t>>& filters) {
+    const size_t words_in_row = joined_ ? 1 : kernel_ * pixel_words_;
+    const size_t place = word / words_in_row * row_words_ + word % words_in_row;
+    places_.push_back(static_cast<uint32_t>(place));
+    std::vector<uint32_t> low(filters_), high(filters_);
+    for (size_t f = 0; f < filters.size(); ++f) {
+      low[f] = static_cast<uint32_t>(filters[f][word]);
+      high[f] = static_cast<uint32_t>(filters[f][word] >> 32);
+    }
+    if (!pair) {
+      weights_.insert(weights_.end(), low.begin(), low.end());
+      return;
+    }
+    ++pairs_;
+    weights_.insert(weights_.end(), high.begin(), high.end());
+    for (size_t f = 0; f < filters_; ++f) {
+      weights_.push_back(~(low[f] ^ high[f]));
+      differing_[f] += __builtin_popcount(low[f] ^ high[f]);
+    }
   }
 
   // Of a filter's weights at each place of the kernel.
@@ -139,7 +161,8 @@ class BitBlock : public Op {
       const int64_t most = twice >= 0 ? twice / 2 : -((1 - twice) / 2);
       // No more can differ than there are bits, and no fewer than those outside.
       const int64_t limit = std::clamp<int64_t>(most + 1, 0, valid + 1);
-      limits_.push_back(static_cast<int32_t>(limit + OnesOutside(f, rows, columns)));
+      limits_.push_back(
+          static_cast<int32_t>(limit + OnesOutside(f, rows, columns) - differing_[f]));
     }
   }
 
@@ -156,10 +179,15 @@ class BitBlock : public Op {
   // What lies outside the picture stays 0 from the beginning.
   void LayOut(const uint64_t* bits) {
     const size_t width = in_.width * pixel_words_;
-    for (int y = 0; y < in_.height; ++y) {
+    for (int y = 0; y < in_.height; ++y, bits += width) {
       uint64_t* row = &picture_[(y + padding_) * row_words_];
-      std::copy_n(bits + y * width, width, row + padding_ * pixel_words_);
-      if (joined_) JoinRow(row, &joined_rows_[(y + padding_) * row_words_]);
+      uint64_t* inside = row + padding_ * pixel_words_;
+      if (joined_) {
+        std::copy_n(bits, width, inside);
+        JoinRow(row, &joined_rows_[(y + padding_) * row_words_]);
+      } else {
+        std::transform(bits, bits + width, inside, PairHalves);
+      }
     }
   }
 
@@ -171,22 +199,27 @@ class BitBlock : public Op {
       const int shift = k * in_.channels;
       for (int x = 0; x < windows; ++x) joined[x] |= row[x + k] << shift;
     }
+    std::transform(joined, joined + windows, joined, PairHalves);
   }
 
   const Shape in_, sums_;
   const int kernel_, stride_, padding_;
   const bool joined_;
-  const size_t pixel_words_, row_words_, filters_;
+  const size_t pixel_words_, step_, row_words_, filters_;
   const size_t plane_;  // sums of a filter
   BlockEnd<uint64_t> end_;
   std::vector<int32_t> at_;
-  std::vector<uint32_t> places_;     // of the window's halves
-  AlignedVector<uint32_t> weights_;  // [places_, filters]
+  size_t pairs_ = 0;
+  std::vector<uint32_t> places_;     // of the window's words
+  AlignedVector<uint32_t> weights_;  // as BitFilters has them
+  std::vector<int64_t> differing_;   // [filters]: in how many bits the halves of their pairs differ
   std::vector<int32_t> ones_;        // [filters, kernel, kernel]
   std::vector<Inside> rows_, columns_;
   std::vector<uint32_t> row_class_, column_class_;
   AlignedVector<int32_t> limits_;  // [rows_, columns_, filters]
-  AlignedVector<uint64_t> picture_, joined_rows_, reached_;
+  AlignedVector<uint64_t> picture_, joined_rows_;
+  AlignedVector<int32_t> paired_;  // of each word in the picture
+  AlignedVector<uint64_t> reached_;
 };
 
 }  // namespace

@@ -64,12 +64,23 @@ struct Counter {
 using Halves = hn::CappedTag<uint32_t, kFilterStep>;
 using Half = hn::Vec<Halves>;
 
-// The window's half at `place`, in all lanes.
-HWY_INLINE Half SetHalf(const uint64_t* window, size_t place) {
+// A half of a word, the low or the high one, in all lanes. Read on its own: a load fills all lanes,
+// a shift would take the place of a popcount.
+template <size_t kHigh>
+HWY_INLINE Half SetHalf(const uint64_t* word) {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a word's low half comes first");
   uint32_t half;
-  hwy::CopyBytes<4>(reinterpret_cast<const uint8_t*>(window) + 4 * place, &half);
+  hwy::CopyBytes<4>(reinterpret_cast<const uint8_t*>(word) + 4 * kHigh, &half);
   return hn::Set(Halves(), half);
+}
+
+// Bit by bit, in one instruction where there is one. Elsewhere Highway's goes by bytes.
+HWY_INLINE Half Choose(Half mask, Half yes, Half no) {
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+  return hn::IfVecThenElse(mask, yes, no);
+#else
+  return hn::Xor(no, hn::And(mask, hn::Xor(yes, no)));
+#endif
 }
 
 // A tile of kPixels windows times kVectors vectors of filters; its counters stay in registers.
@@ -81,7 +92,7 @@ constexpr size_t kTilePixels = 2, kTileVectors = 4;
 
 template <size_t kPixels, size_t kVectors>
 HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first, size_t step,
-                     const uint32_t* classes, uint64_t* out, size_t plane) {
+                     const uint32_t* classes, const int32_t* paired, uint64_t* out, size_t plane) {
   using Lanes = Counter<Halves>;
   const Halves d;
   const hn::RebindToSigned<Halves> signed_lanes;
@@ -90,73 +101,136 @@ HWY_INLINE void Tile(const BitFilters& set, size_t filter, const uint64_t* first
   Half totals[kPixels][kVectors];
   for (size_t p = 0; p < kPixels; ++p) {
     const int32_t* limits = set.limits + classes[p] * set.filters + filter;
+    const auto from = hn::Set(signed_lanes, -paired[p]);
     for (size_t v = 0; v < kVectors; ++v) {
-      totals[p][v] = hn::BitCast(d, hn::Neg(hn::LoadU(signed_lanes, limits + v * lanes)));
+      totals[p][v] = hn::BitCast(d, hn::Sub(from, hn::LoadU(signed_lanes, limits + v * lanes)));
     }
   }
-  const uint32_t* weights = set.weights + filter;
-  const auto add_half = [&](size_t i, Half(*sums)[kVectors]) HWY_ATTR {
-    Half w[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + v * lanes);
-    for (size_t p = 0; p < kPixels; ++p) {
-      const Half x = SetHalf(first + p * step, set.places[i]);
-      for (size_t v = 0; v < kVectors; ++v) {
-        sums[p][v] = Lanes::Add(sums[p][v], Lanes::Count(hn::Xor(x, w[v])));
-      }
-    }
-    weights += set.filters;
-  };
-  if constexpr (kCountsLanes) {
-    for (size_t i = 0; i < set.halves; ++i) add_half(i, totals);
-  } else {
-    for (size_t begin = 0; begin < set.halves; begin += kByteRounds) {
-      Half sums[kPixels][kVectors];
-      for (auto& pixel : sums) {
-        for (Half& sum : pixel) sum = hn::Zero(d);
-      }
-      const size_t end = HWY_MIN(set.halves, begin + kByteRounds);
-      for (size_t i = begin; i < end; ++i) add_half(i, sums);
-      for (size_t p = 0; p < kPixels; ++p) {
-        for (size_t v = 0; v < kVectors; ++v) {
-          totals[p][v] = hn::Add(totals[p][v], Lanes::Total(sums[p][v]));
+  const auto add_all = [&](size_t words, auto add) HWY_ATTR {
+    if constexpr (kCountsLanes) {
+      for (size_t i = 0; i < words; ++i) add(i, totals);
+    } else {
+      for (size_t begin = 0; begin < words; begin += kByteRounds) {
+        Half sums[kPixels][kVectors];
+        for (auto& pixel : sums) {
+          for (Half& sum : pixel) sum = hn::Zero(d);
+        }
+        const size_t end = HWY_MIN(words, begin + kByteRounds);
+        for (size_t i = begin; i < end; ++i) add(i, sums);
+        for (size_t p = 0; p < kPixels; ++p) {
+          for (size_t v = 0; v < kVectors; ++v) {
+            totals[p][v] = hn::Add(totals[p][v], Lanes::Total(sums[p][v]));
+          }
         }
       }
     }
+  };
+  const uint32_t* single_weights = set.weights + 2 * set.pairs * set.filters + filter;
+  add_all(set.singles, [&](size_t i, Half(*sums)[kVectors]) HWY_ATTR {
+    const uint32_t* weights = single_weights + i * set.filters;
+    for (size_t p = 0; p < kPixels; ++p) {
+      const Half x = SetHalf<0>(first + p * step + set.places[set.pairs + i]);
+      for (size_t v = 0; v < kVectors; ++v) {
+        const Half w = hn::LoadU(d, weights + v * lanes);
+        sums[p][v] = Lanes::Add(sums[p][v], Lanes::Count(hn::Xor(x, w)));
+      }
+    }
+  });
+  // What pairs add counts twice: half of it against half of the rest, rounded down.
+  for (auto& pixel : totals) {
+    for (Half& total : pixel) {
+      total = hn::BitCast(d, hn::ShiftRight<1>(hn::BitCast(signed_lanes, total)));
+    }
   }
+  add_all(set.pairs, [&](size_t i, Half(*sums)[kVectors]) HWY_ATTR {
+    const uint32_t* weights = set.weights + 2 * i * set.filters + filter;
+    for (size_t p = 0; p < kPixels; ++p) {
+      const uint64_t* word = first + p * step + set.places[i];
+      const Half low = SetHalf<0>(word), differ = SetHalf<1>(word);
+      for (size_t v = 0; v < kVectors; ++v) {
+        const Half high = hn::LoadU(d, weights + v * lanes);
+        const Half same = hn::LoadU(d, weights + set.filters + v * lanes);
+        const Half count = Lanes::Count(Choose(hn::Xor(low, high), same, differ));
+        sums[p][v] = Lanes::Add(sums[p][v], count);
+      }
+    }
+  });
   for (size_t p = 0; p < kPixels; ++p) {
     for (size_t v = 0; v < kVectors; ++v) {
       const auto fewer = hn::Lt(hn::BitCast(signed_lanes, totals[p][v]), hn::Zero(signed_lanes));
-      uint8_t bytes[8] = {0};
-      hn::StoreMaskBits(signed_lanes, fewer, bytes);
-      const size_t at = filter + v * lanes;
-      uint64_t bits = bytes[0];
-      if (lanes > 8) bits |= uint64_t{bytes[1]} << 8;
-      out[at / 64 * plane + p] |= bits << (at % 64);
+      uint8_t bits[8];
+      const size_t bytes = hn::StoreMaskBits(signed_lanes, fewer, bits), at = filter + v * lanes;
+      uint8_t* to = reinterpret_cast<uint8_t*>(&out[at / 64 * plane + p]) + at % 64 / 8;
+      if (lanes >= 8) {
+        for (size_t i = 0; i < bytes; ++i) to[i] = bits[i];
+      } else {
+        to[0] = static_cast<uint8_t>(to[0] | bits[0] << at % 8);
+      }
     }
   }
 }
 
 template <size_t kPixels>
 HWY_INLINE void AllFilters(const BitFilters& set, const uint64_t* first, size_t step,
-                           const uint32_t* classes, uint64_t* out, size_t plane) {
+                           const uint32_t* classes, const int32_t* paired, uint64_t* out,
+                           size_t plane) {
   const size_t lanes = hn::Lanes(Halves());
   for (size_t at = 0; at < set.filters; at += 64) {
     for (size_t p = 0; p < kPixels; ++p) out[at / 64 * plane + p] = 0;
   }
   size_t f = 0;
   for (; f + kTileVectors * lanes <= set.filters; f += kTileVectors * lanes) {
-    Tile<kPixels, kTileVectors>(set, f, first, step, classes, out, plane);
+    Tile<kPixels, kTileVectors>(set, f, first, step, classes, paired, out, plane);
   }
-  for (; f < set.filters; f += lanes) Tile<kPixels, 1>(set, f, first, step, classes, out, plane);
+  for (; f < set.filters; f += lanes) {
+    Tile<kPixels, 1>(set, f, first, step, classes, paired, out, plane);
+  }
 }
 
-void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, size_t step,
-                            const uint32_t* classes, size_t pixels, uint64_t* out, size_t plane) {
+// The sum over each window's pairs.
+HWY_INLINE void SumPaired(const BitFilters& set, const int32_t* paired, size_t step, size_t pixels,
+                          int32_t* sums) {
+  const hn::ScalableTag<int32_t> d;
+  const size_t lanes = hn::Lanes(d);
   size_t p = 0;
-  for (; p + kTilePixels <= pixels; p += kTilePixels) {
-    AllFilters<kTilePixels>(set, first + p * step, step, classes + p, out + p, plane);
+  if (step == 1) {
+    for (; p + lanes <= pixels; p += lanes) {
+      auto sum = hn::Zero(d);
+      for (size_t i = 0; i < set.pairs; ++i) {
+        sum = hn::Add(sum, hn::LoadU(d, paired + set.places[i] + p));
+      }
+      hn::StoreU(sum, d, sums + p);
+    }
   }
-  for (; p < pixels; ++p) AllFilters<1>(set, first + p * step, step, classes + p, out + p, plane);
+  for (; p < pixels; ++p) {
+    sums[p] = 0;
+    for (size_t i = 0; i < set.pairs; ++i) sums[p] += paired[set.places[i] + p * step];
+  }
+}
+
+void CompareDifferencesImpl(const BitFilters& set, const uint64_t* first, const int32_t* paired,
+                            size_t step, const uint32_t* classes, size_t pixels, uint64_t* out,
+                            size_t plane) {
+  constexpr size_t kRun = 64;
+  int32_t sums[kRun];
+  for (size_t begin = 0; begin < pixels; begin += kRun) {
+    const size_t end = HWY_MIN(pixels, begin + kRun);
+    SumPaired(set, paired + begin * step, step, end - begin, sums);
+    size_t p = begin;
+    for (; p + kTilePixels <= end; p += kTilePixels) {
+      AllFilters<kTilePixels>(set, first + p * step, step, classes + p, sums + (p - begin), out + p,
+                              plane);
+    }
+    for (; p < end; ++p) {
+      AllFilters<1>(set, first + p * step, step, classes + p, sums + (p - begin), out + p, plane);
+    }
+  }
+}
+
+void CountPairedImpl(const uint64_t* words, size_t count, int32_t* paired) {
+  for (size_t i = 0; i < count; ++i) {
+    paired[i] = static_cast<int32_t>(hwy::PopCount(words[i] >> 32));
+  }
 }
 
 using Words = hn::ScalableTag<uint64_t>;
@@ -264,6 +338,7 @@ namespace ddnn {
 namespace lite {
 namespace {
 HWY_EXPORT(CompareDifferencesImpl);
+HWY_EXPORT(CountPairedImpl);
 HWY_EXPORT(CountDifferencesImpl);
 HWY_EXPORT(CountOnesImpl);
 HWY_EXPORT(CompareSums16);
@@ -271,9 +346,15 @@ HWY_EXPORT(CompareSums32);
 HWY_EXPORT(TargetImpl);
 }  // namespace
 
-void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
-                        const uint32_t* classes, size_t pixels, uint64_t* out, size_t plane) {
-  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)(filters, first, step, classes, pixels, out, plane);
+void CompareDifferences(const BitFilters& filters, const uint64_t* first, const int32_t* paired,
+                        size_t step, const uint32_t* classes, size_t pixels, uint64_t* out,
+                        size_t plane) {
+  HWY_DYNAMIC_DISPATCH(CompareDifferencesImpl)
+  (filters, first, paired, step, classes, pixels, out, plane);
+}
+
+void CountPaired(const uint64_t* words, size_t count, int32_t* paired) {
+  HWY_DYNAMIC_DISPATCH(CountPairedImpl)(words, count, paired);
 }
 
 uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words) {

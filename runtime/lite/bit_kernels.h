@@ -16,26 +16,48 @@ namespace lite {
 /// Weights and limits of binary filters are held for a multiple of this many.
 constexpr size_t kFilterStep = 16;
 
-/// Filters of a binary convolution over bits. Windows and weights are counted in halves of words,
-/// 32 bits each, the low half first.
+/// A word of a picture as CompareDifferences reads it: the low half, and above it a 1 for each bit
+/// in which the halves differ.
+inline uint64_t PairHalves(uint64_t word) { return word ^ word << 32; }
+
+/// How many of those each word has.
+///
+/// \param words   [count], of PairHalves
+/// \param paired  [count]
+void CountPaired(const uint64_t* words, size_t count, int32_t* paired);
+
+/// Filters of a binary convolution over bits. One popcount does for both halves of a word.
+///
+/// Let a word of the picture have the halves a and b, and a filter's c and d. Bit by bit, where a
+/// and d are equal, a ^ c is c ^ d and b ^ d is a ^ b; where they are not, both are the opposite.
+/// Either way
+///
+///     (a ^ c) + (b ^ d) = (c ^ d) - (a ^ b) + 2 * (a ^ d ? ~(c ^ d) : a ^ b)
+///
+/// of which the first term belongs to the filter and the second to the window.
 struct BitFilters {
-  size_t halves;            ///< of a window
-  const uint32_t* places;   ///< [halves]: where the window's halves are, from its first on
+  size_t pairs;             ///< words of a window of which both halves are used; they come first
+  size_t singles;           ///< words of which only the low half is used
+  const uint32_t* places;   ///< [pairs + singles]: where they are, from a window's first on
   size_t filters;           ///< a multiple of kFilterStep
-  const uint32_t* weights;  ///< [halves, filters]
-  const int32_t* limits;    ///< [classes of pixels, filters]; 0 for a bit that stays 0
+  const uint32_t* weights;  ///< [2 * pairs + singles, filters]: d, ~(c ^ d) of pairs; c of singles
+  const int32_t* limits;    ///< [classes of pixels, filters]
 };
 
 /// Bit f of pixel p is 1 where the window's bits and filter f differ in fewer places than
-/// limits[classes[p], f].
+/// limits[classes[p], f] plus the bits of c ^ d over the filter's pairs. It is 0 for a filter of
+/// zeros whose limit is 0.
 ///
+/// \param first    the first window's first word, PairHalves of it; the next window begins `step`
+///                 words further
+/// \param paired   CountPaired of the words from `first` on
 /// \param classes  [pixels]
-/// \param first  the first window's first word; the next window begins `step` words further
-/// \param out    [(filters + 63) / 64, plane], of which the first `pixels` of each row are written
+/// \param out      [(filters + 63) / 64, plane], of which each row's first `pixels` are written
 /// Source: Rastegari et al., ECCV 2016 (arXiv 1603.05279): XNOR and popcount; the limit takes the
 /// place of batch norm and sign.
-void CompareDifferences(const BitFilters& filters, const uint64_t* first, size_t step,
-                        const uint32_t* classes, size_t pixels, uint64_t* out, size_t plane);
+void CompareDifferences(const BitFilters& filters, const uint64_t* first, const int32_t* paired,
+                        size_t step, const uint32_t* classes, size_t pixels, uint64_t* out,
+                        size_t plane);
 
 /// In how many bits `a` and `b` differ.
 uint64_t CountDifferences(const uint64_t* a, const uint64_t* b, size_t words);

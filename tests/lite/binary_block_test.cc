@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <random>
 #include <string>
@@ -52,8 +53,7 @@ std::string RandomBlock(int filters, Size* size, std::mt19937* rng) {
   return absl::StrCat(block, "layer { batch_norm {} } layer { sign {} } ");
 }
 
-NetworkPlan RandomBlocks(int filters, std::mt19937* rng) {
-  Size size = {Between(2, 17, rng), Between(2, 17, rng)};
+NetworkPlan RandomBlocks(int filters, Size size, std::mt19937* rng) {
   std::string spec = absl::StrCat(
       "name: 'n' views: 1 class_name: ['a', 'b'] input { channels: ", Between(1, 6, rng),
       " height: ", size.height, " width: ", size.width, " offset: ", 128 * Between(0, 1, rng),
@@ -62,6 +62,11 @@ NetworkPlan RandomBlocks(int filters, std::mt19937* rng) {
   absl::StrAppend(&spec, RandomBlock(Between(1, 70, rng), &size, rng));
   return testing::PlanOf(absl::StrCat(
       spec, "exit { name: 'e' layer { flatten {} } layer { binary_linear { outputs: 2 } } } }"));
+}
+
+Size RandomSize(std::mt19937* rng) {
+  const int height = Between(2, 17, rng);
+  return {height, Between(2, 17, rng)};
 }
 
 class BinaryBlockTest : public ::testing::TestWithParam<std::string> {
@@ -99,7 +104,8 @@ INSTANTIATE_TEST_SUITE_P(Instructions, BinaryBlockTest, ::testing::ValuesIn(lite
 TEST_P(BinaryBlockTest, GivesTheBitsOfItsLayersOneByOne) {
   for (unsigned seed = 0; seed < 150; ++seed) {
     std::mt19937 rng(seed);
-    ExpectAsTheReference(RandomBlocks(Between(1, 24, &rng), &rng), &rng);
+    const int filters = Between(1, 24, &rng);
+    ExpectAsTheReference(RandomBlocks(filters, RandomSize(&rng), &rng), &rng);
     if (HasFatalFailure()) return;
   }
 }
@@ -108,7 +114,18 @@ TEST_P(BinaryBlockTest, GivesTheBitsOfItsLayersOneByOne) {
 TEST_P(BinaryBlockTest, GivesTheBitsOfItsLayersOneByOneWithManyChannels) {
   for (unsigned seed = 0; seed < 12; ++seed) {
     std::mt19937 rng(1000 + seed);
-    ExpectAsTheReference(RandomBlocks(Between(60, 200, &rng), &rng), &rng);
+    const int filters = Between(60, 200, &rng);
+    ExpectAsTheReference(RandomBlocks(filters, RandomSize(&rng), &rng), &rng);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Rows of windows are summed up in runs.
+TEST_P(BinaryBlockTest, GivesTheBitsOfItsLayersOneByOneInWideRows) {
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    std::mt19937 rng(2000 + seed);
+    const int filters = Between(1, 70, &rng);
+    ExpectAsTheReference(RandomBlocks(filters, {Between(2, 4, &rng), 270}, &rng), &rng);
     if (HasFatalFailure()) return;
   }
 }
@@ -163,17 +180,28 @@ TEST_P(BinaryBlockTest, CountsAsManyDifferencesAsThereCanBe) {
     const std::vector<uint64_t> ones(words, ~uint64_t{0}), zeros(words);
     EXPECT_EQ(lite::CountOnes(ones.data(), words), 64 * words);
     EXPECT_EQ(lite::CountDifferences(ones.data(), zeros.data(), words), 64 * words);
-    std::vector<uint32_t> places(2 * words);
+    std::vector<uint64_t> picture(words);
+    std::transform(ones.begin(), ones.end(), picture.begin(), lite::PairHalves);
+    std::vector<int32_t> paired(words);
+    lite::CountPaired(picture.data(), words, paired.data());
+    std::vector<uint32_t> places(words);
     std::iota(places.begin(), places.end(), 0);
-    const std::vector<uint32_t> weights(places.size() * lite::kFilterStep);
-    std::vector<int32_t> limits(lite::kFilterStep, 64 * static_cast<int32_t>(words));
-    limits[13] += 1;
-    const uint32_t only = 0;
-    uint64_t fewer = 0;
-    lite::CompareDifferences(
-        {places.size(), places.data(), lite::kFilterStep, weights.data(), limits.data()},
-        ones.data(), 0, &only, 1, &fewer, 1);
-    EXPECT_EQ(fewer, 1u << 13);
+    for (const size_t pairs : {words, words / 2, size_t{0}}) {
+      // Of zeros: they lie in the pairs' first rows and in those of the singles.
+      std::vector<uint32_t> weights((pairs + words) * lite::kFilterStep);
+      for (size_t i = 0; i < pairs; ++i) {
+        std::fill_n(&weights[(2 * i + 1) * lite::kFilterStep], lite::kFilterStep, ~uint32_t{0});
+      }
+      const int32_t bits = static_cast<int32_t>(32 * (pairs + words));
+      std::vector<int32_t> limits(lite::kFilterStep, bits);
+      limits[13] += 1;
+      const uint32_t only = 0;
+      uint64_t fewer = 0;
+      lite::CompareDifferences(
+          {pairs, words - pairs, places.data(), lite::kFilterStep, weights.data(), limits.data()},
+          picture.data(), paired.data(), 0, &only, 1, &fewer, 1);
+      EXPECT_EQ(fewer, 1u << 13);
+    }
   }
 }
 
