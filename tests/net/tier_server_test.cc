@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "ddnn/v1/tier.grpc.pb.h"
 #include "gmock/gmock.h"
+#include "runtime/core/feature_codec.h"
+#include "runtime/net/shorten.h"
 #include "tests/net/stream_ends.h"
 
 namespace ddnn {
