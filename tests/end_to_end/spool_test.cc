@@ -28,6 +28,8 @@ namespace {
 
 constexpr char kNetwork[] = "models/figure2/d.textproto";  // a device, an edge, a cloud
 constexpr int kAlone = 40;
+// A slow machine is not taken for a parent that is away.
+constexpr char kSampleDeadline[] = "--sample_deadline_ms=60000";
 
 class SpoolOfARealDevice : public ::testing::Test {
  protected:
@@ -39,11 +41,12 @@ class SpoolOfARealDevice : public ::testing::Test {
   std::unique_ptr<Running> Cloud(const std::string& listen) {
     return std::make_unique<Running>(
         std::vector<std::string>{Program("ddnn-cloud"), "--bundle=" + bundle_, "--listen=" + listen,
-                                 "--store=" + folder_ / "hard.sqlite"});
+                                 "--store=" + folder_ / "hard.sqlite", kSampleDeadline});
   }
   std::unique_ptr<Running> Edge(const std::string& listen, const std::string& parent) {
-    return std::make_unique<Running>(std::vector<std::string>{
-        Program("ddnn-edge"), BundleOf("edge"), "--listen=" + listen, "--parent=" + parent});
+    return std::make_unique<Running>(
+        std::vector<std::string>{Program("ddnn-edge"), BundleOf("edge"), "--listen=" + listen,
+                                 "--parent=" + parent, kSampleDeadline});
   }
   // Never sure of itself; `stream` tells its runs apart.
   std::unique_ptr<Running> Device(const std::string& parent, int stream, int rate) {
@@ -51,7 +54,7 @@ class SpoolOfARealDevice : public ::testing::Test {
         Program("ddnn-device"), BundleOf("device"), "--view=0", "--source=" + data_,
         "--parent=" + parent, absl::StrCat("--rate=", rate), "--json", "--threshold=local=-1",
         absl::StrCat("--stream=", stream), "--share_pixels", "--spool=" + (folder_ / "spool"),
-        "--spool_rate=1000", "--stats_file=" + (folder_ / "stats.json")});
+        "--spool_rate=1000", "--stats_file=" + (folder_ / "stats.json"), kSampleDeadline});
   }
   std::string BundleOf(const std::string& node) {
     return follow_ ? "--state=" + (folder_ / node) : "--bundle=" + bundle_;
