@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -161,6 +162,7 @@ absl::Status ParentLink::Report(const v1::BundleReport& report, absl::Duration l
 }
 
 bool ParentLink::Wait(absl::Duration time) {
+  time = std::min(time, absl::Hours(24 * 365));  // a point of time beyond that may overflow
   std::unique_lock<std::mutex> lock(mu_);
   return !changed_.wait_for(lock, absl::ToChronoMilliseconds(time), [this] { return cancelled_; });
 }
