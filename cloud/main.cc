@@ -236,11 +236,12 @@ void Ask(const v1::NodeConfig& config, const SharedFiles& files, Generations* ge
   absl::StatusOr<NodeHost::Options> options =
       HostOptions(config, files->bundle, files->tier, files->node);
   absl::Status status = options.status();
-  if (status.ok())
+  if (status.ok()) {
     status = service->Use(files->bundle, CreateTorchEngine, options->node.thresholds);
-  service->Attach(generations->executor());
-  if (!status.ok())
-    spdlog::error("ddnn-query is answered by the bundle before: {}", status.ToString());
+  }
+  // The bundle before must not run on: its executor ends with it.
+  service->Attach(status.ok() ? generations->executor() : nullptr);
+  if (!status.ok()) spdlog::error("ddnn-query cannot classify any more: {}", status.ToString());
 }
 
 std::unique_ptr<RootUpdater> Watch(const v1::NodeConfig& config, Generations* generations,

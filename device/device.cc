@@ -29,7 +29,7 @@ absl::Status Device::Run(FrameSink* host, FrameSource* source) {
 
 absl::Status Device::Feed(FrameSink* host, FrameSource* source) {
   if (!WaitForStart()) return absl::OkStatus();
-  started_ = absl::Now();
+  started_ = now_();
   for (int64_t offered = 0; options_.samples == 0 || offered < options_.samples; ++offered) {
     // A live source keeps its own time.
     const bool go = source->live() || (WaitForTurn(offered) && WaitForPlace(host));
@@ -72,8 +72,7 @@ bool Device::WaitForTurn(int64_t offered) {
   std::unique_lock<std::mutex> lock(mu_);
   if (options_.rate > 0) {
     const absl::Time due = started_ + absl::Seconds(static_cast<double>(offered) / options_.rate);
-    changed_.wait_for(lock, absl::ToChronoNanoseconds(due - absl::Now()),
-                      [this] { return over(); });
+    changed_.wait_for(lock, absl::ToChronoNanoseconds(due - now_()), [this] { return over(); });
   }
   return !over();
 }

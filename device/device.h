@@ -14,6 +14,7 @@
 #include "datasets/frame_source.h"
 #include "runtime/core/answer.h"
 #include "runtime/core/bundle.h"
+#include "runtime/net/clock.h"
 #include "runtime/net/node_host.h"
 
 namespace ddnn {
@@ -78,6 +79,7 @@ class Device : public NodeObserver {
 
   const NetworkPlan& plan_;
   const Options options_;
+  const Clock now_ = SteadyClock();
   absl::Time started_;
 
   mutable std::mutex mu_;

@@ -121,7 +121,6 @@ void Forwarder::OnAlone(const std::string& bundle, const KeepAlone& alone) {
     return;
   }
   events_.samples.push_back({bundle, std::move(kept)});
-  ++queued_;
   changed_.notify_all();
 }
 
@@ -146,10 +145,9 @@ void Forwarder::LinkChangedLocked() {
 
 void Forwarder::Flush() {
   std::unique_lock<std::mutex> lock(mu_);
-  const uint64_t target = queued_;
-  flushing_ = true;
+  const uint64_t mine = ++flushes_wanted_;
   changed_.notify_all();
-  changed_.wait(lock, [&] { return written_ >= target && !flushing_; });
+  changed_.wait(lock, [&] { return flushes_done_ >= mine || ended_; });
 }
 
 void Forwarder::Stop() {
@@ -175,7 +173,9 @@ void Forwarder::Loop() {
   std::unique_lock<std::mutex> lock(mu_);
   for (;;) {
     const absl::Time due = NextDue();
-    const auto woken = [this] { return stopping_ || flushing_ || !events_.empty(); };
+    const auto woken = [this] {
+      return stopping_ || flushes_done_ < flushes_wanted_ || !events_.empty();
+    };
     if (due == absl::InfiniteFuture()) {
       changed_.wait(lock, woken);
     } else {
@@ -183,16 +183,16 @@ void Forwarder::Loop() {
     }
     Events events = std::move(events_);
     events_ = Events();
-    const bool stop = stopping_, flush = flushing_;
-    const uint64_t writing = events.samples.size();
+    const bool stop = stopping_;
+    const uint64_t flushes = flushes_wanted_, before = flushes_done_;
     lock.unlock();
     Handle(std::move(events));
-    SyncIfDue(stop || flush);
+    SyncIfDue(stop || flushes > before);
     lock.lock();
-    written_ += writing;
-    if (flush) flushing_ = false;
+    flushes_done_ = flushes;
+    ended_ = stop && events_.empty();
     changed_.notify_all();
-    if (stop && events_.empty()) return;
+    if (ended_) return;
   }
 }
 

@@ -63,7 +63,7 @@ class Forwarder {
   void OnAck(const v1::KeptAck& ack);
   void OnParent(bool up);
 
-  /// Returns when all that was queued before is written and on the disk.
+  /// Returns when all that was queued before is written and on the disk, at once after Stop.
   void Flush();
   /// Flushes and ends. What is not stored by then waits for the next start.
   void Stop();
@@ -114,8 +114,9 @@ class Forwarder {
   std::condition_variable changed_;
   Events events_;
   bool has_parent_ = false, parent_up_ = false;
-  uint64_t queued_ = 0, written_ = 0, too_slow_ = 0;
-  bool flushing_ = false, stopping_ = false;
+  uint64_t too_slow_ = 0;
+  uint64_t flushes_wanted_ = 0, flushes_done_ = 0;
+  bool stopping_ = false, ended_ = false;
   v1::SpoolStats stats_;
 
   std::thread thread_;

@@ -295,6 +295,22 @@ TEST_F(ForwarderTest, FollowsTheDeviceToANewBundleWithoutARestart) {
   EXPECT_TRUE(forwarder_->stats().dropped().empty());
 }
 
+TEST_F(ForwarderTest, MayBeFlushedBySeveralAndAfterItsEnd) {
+  std::vector<std::thread> threads;
+  for (uint64_t i = 0; i < 4; ++i) {
+    threads.emplace_back([this, i] {
+      for (uint64_t j = 0; j < 20; ++j) {
+        forwarder_->OnAlone(kBundle, Alone(100 * i + j));
+        forwarder_->Flush();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(forwarder_->stats().waiting(), 80u);
+  forwarder_->Stop();
+  forwarder_->Flush();
+}
+
 TEST_F(ForwarderTest, SaysWhyItCannotOpen) {
   auto second = Forwarder::Open(plan_, options_);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("another process"));
