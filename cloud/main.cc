@@ -44,7 +44,7 @@ usage: ddnn-cloud --bundle DIR --listen HOST:PORT [flags]
 
 constexpr char kExample[] = R"(
 A bundle that takes the place of DIR (as ddnn-train and ddnn-calibrate put it there) is taken into use by the
-whole tree while samples go on; one that a node refuses is withdrawn, and the log says why.
+whole tree while samples go on; one that a node refuses is withdrawn, and `ddnn-query status` and the log say why.
 Prints "listening on HOST:PORT" on stdout once children may join; SIGTERM answers what is under way and ends.
 Ends with 0 after a signal, with 1 for an error, 2 for wrong flags.
 
@@ -206,7 +206,8 @@ v1::NodeStats StatsOf(const Generations& host, const RootUpdater& updater) {
   return stats;
 }
 
-v1::StatusResponse Now(const Generations& host, const RootUpdater& updater, absl::Time started) {
+v1::StatusResponse StatusOf(const Generations& host, const RootUpdater& updater,
+                            absl::Time started) {
   v1::StatusResponse now;
   now.set_started_us(absl::ToUnixMicros(started));
   const std::string preferred = host.preferred()->bundle.sha256;
@@ -230,9 +231,9 @@ v1::StatusResponse Now(const Generations& host, const RootUpdater& updater, absl
   return now;
 }
 
-// ddnn-query asks the bundle that answers.
-void Ask(const v1::NodeConfig& config, const SharedFiles& files, Generations* generations,
-         QueryService* service) {
+// From now on, what ddnn-query asks.
+void AnswerQueriesBy(const v1::NodeConfig& config, const SharedFiles& files,
+                     Generations* generations, QueryService* service) {
   absl::StatusOr<NodeHost::Options> options =
       HostOptions(config, files->bundle, files->tier, files->node);
   absl::Status status = options.status();
@@ -252,7 +253,7 @@ std::unique_ptr<RootUpdater> Watch(const v1::NodeConfig& config, Generations* ge
     return TryInProcess(config.bundle(), files->tier, files->node);
   };
   options.on_preferred = [&config, generations, service](const SharedFiles& files) {
-    Ask(config, files, generations, service);
+    AnswerQueriesBy(config, files, generations, service);
   };
   RootUpdater::RootOptions root;
   root.folder = config.bundle();
@@ -295,7 +296,7 @@ absl::Status Serve(const v1::NodeConfig& config, SignalWatcher* signals) {
   PrintLine(absl::StrCat("listening on ", Address(config.listen(), (*host)->port())));
   const auto updater = Watch(config, host->get(), service->get(), &bundles);
   (*service)->TellStatusBy(
-      [&host, &updater, started = absl::Now()] { return Now(**host, *updater, started); });
+      [&host, &updater, started = absl::Now()] { return StatusOf(**host, *updater, started); });
   ServiceManager manager(*environment);
   manager.Ready([&](std::function<void()> works) { (*host)->WhenWorking(std::move(works)); });
 
